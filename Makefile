@@ -1,0 +1,68 @@
+# Every command that a person or CI needs. `make help` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+MLOPS_HOME ?= .mlops
+export MLOPS_HOME
+export DAGSTER_HOME ?= $(abspath $(MLOPS_HOME))/dagster
+BIN := $(VENV)/bin
+TEST ?=
+
+.PHONY: help demo test dev check format bench-lifecycle test-fast test-e2e capabilities clean
+
+help:
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+demo: $(VENV)/.demo ## a year of flights, in about two minutes
+	@$(BIN)/python -m assets.flight_delay.demo
+
+test: $(VENV)/.dev ## every test
+	@$(BIN)/python -m pytest -q $(TEST)
+
+test-fast: $(VENV)/.dev ## the tests without whole processes and without PostgreSQL
+	@$(BIN)/python -m pytest -q -m "not e2e and not postgres" $(TEST)
+
+test-e2e: $(VENV)/.dev ## the tests that start the daemon, the webserver and killed runs
+	@$(BIN)/python -m pytest -q -m e2e $(TEST)
+
+dev: $(VENV)/.demo ## the Dagster UI with its daemon and the MLflow UI, on the demo's end state
+	@MLOPS_SENSORS=running MLOPS_CLOCK=replay:$(abspath $(MLOPS_HOME))/clock $(BIN)/mlops-dagster dev
+
+check: $(VENV)/.dev ## lint, types, import contracts, dead code, dependencies
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/vulture
+	$(BIN)/deptry mlops_dagster
+
+format: $(VENV)/.dev ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench-lifecycle: $(VENV)/.dev ## one lifecycle run against a plain script of the same steps
+	@$(BIN)/python -m benchmarks.lifecycle
+
+capabilities: $(VENV)/.dev ## write docs/capabilities.md from the tests named after its rows
+	@$(BIN)/python -m docs.capabilities
+
+clean: ## remove the environment and everything the demo made
+	rm -rf $(VENV) $(MLOPS_HOME)
+
+# uv when it is there and can resolve, plain venv and pip otherwise.
+define install
+	@echo "Installing into $(VENV) (a minute or two the first time) ..."
+	@if command -v uv >/dev/null 2>&1 \
+	    && uv venv -q --allow-existing --python $(PYTHON) $(VENV) \
+	    && uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[$(1)]'; then :; else \
+	  $(PYTHON) -m venv $(VENV) \
+	    && $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[$(1)]'; \
+	fi
+	@touch $@
+endef
+
+$(VENV)/.demo: pyproject.toml constraints.txt
+	$(call install,demo)
+
+$(VENV)/.dev: pyproject.toml constraints.txt
+	$(call install,dev)
+	@touch $(VENV)/.demo

@@ -1,0 +1,1 @@
+"""A code location that reads like a user's own project."""

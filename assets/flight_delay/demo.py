@@ -1,0 +1,139 @@
+"""`make demo`: a model lives through 2013. Real data, real runs, real decisions; one planted fault.
+
+It trains on January to March. Then each month arrives twice: at its end without outcomes, to be scored
+and watched, and on the third of the next month with them, to be learned from. What is asked for, the
+sensors ask; what goes live, the gates decide.
+"""
+
+import os
+import sys
+from collections import defaultdict
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from assets.flight_delay.play import Player, fresh_home
+from assets.flight_delay.source import FAULT
+from assets.flight_delay.year import draw, judge_months, write_table
+from mlops_dagster.records import Evaluation, Outcome, RegisteredVersion, Snapshot
+
+FIRST_REPORT = datetime(2013, 4, 3, 6, tzinfo=UTC)
+FAULTY_DAY = datetime(2013, 8, 16, 6, tzinfo=UTC)
+MONTHS = range(4, 13)
+
+
+class Story:
+    """What happened, by month, and the proof of each promise with the ids to open."""
+
+    def __init__(self, player: Player) -> None:
+        self.player = player
+        self.events: dict[str, list[str]] = defaultdict(list)
+        self.kept: list[str] = []
+
+    def begin(self) -> None:
+        """Train the first model on the outcomes of January to March."""
+        self.player.tell("January to March are reported: the first model ...")
+        result = self.player.run("lifecycle")
+        if not result.success:
+            sys.exit("The first lifecycle run failed; see it in the UI: make dev")
+        version = self._record(result.run_id, "registered_model", RegisteredVersion)
+        self.player.tell(f"  version {version.version} is live (run {result.run_id[:8]})")
+        again = self.player.run("lifecycle")
+        features = self._record(again.run_id, "features", Snapshot)
+        self.player.tell(f"  the same again: {features.reused or 'NOT reused'}")
+        self.kept.append(f"unchanged steps are reused and say why: run {again.run_id[:8]}")
+
+    def fault(self) -> None:
+        """Let a corrupted batch arrive, and see that the champion does not notice."""
+        self.player.clock.set(FAULTY_DAY)
+        os.environ[FAULT] = "1"
+        try:
+            [(_, result)] = self.player.obey("freshness")
+        finally:
+            del os.environ[FAULT]
+        record = self._record(result.run_id, "validated_data", Snapshot)
+        failed = [check.name for check in record.checks if check.outcome is Outcome.REFUSED]
+        if result.success or not failed:
+            sys.exit("The corrupted batch was not refused; see the run in the UI: make dev")
+        text = f"corrupted batch (made for this demo) refused by {failed[0]}"
+        self._say(f"2013-{FAULTY_DAY.month:02d}", text, result.run_id)
+        self.kept.append(f"a bad batch is refused by a named expectation: run {result.run_id[:8]}")
+
+    def month(self, number: int) -> None:
+        """Let one month arrive: first the flights, then their outcomes."""
+        name = f"2013-{number:02d}"
+        year, after = (2014, 1) if number == 12 else (2013, number + 1)
+        self.player.clock.set(datetime(year, after, 1, 6, tzinfo=UTC))
+        self.player.tell(f"{name}: its flights are in, outcomes unknown: score and watch ...")
+        self._obey(name, "freshness")
+        self._obey(name, "drift")
+        self.player.clock.set(datetime(year, after, 3, 6, tzinfo=UTC))
+        self._obey(name, "freshness")
+        for sensor in ("drift", "freshness"):
+            self._obey(name, sensor)
+
+    def _obey(self, name: str, sensor: str) -> None:
+        for request, result in self.player.obey(sensor):
+            if request.tags["mlops_dagster/reason"] and str(request.job_name).endswith("_retrain"):
+                self._tell_retrain(name, str(request.tags["mlops_dagster/reason"]), result.run_id)
+            elif not result.success:
+                self._say(name, "update failed", result.run_id)
+
+    def _tell_retrain(self, name: str, reason: str, run_id: str) -> None:
+        judged = self._record(run_id, "evaluation", Evaluation)
+        version = self._record(run_id, "registered_model", RegisteredVersion)
+        if judged.outcome is Outcome.REFUSED:
+            text = f"{reason}: retrained; v{version.version} refused: {judged.because}"
+            self.kept.append(
+                f"a worse candidate is refused: run {run_id[:8]}, version {version.version}"
+            )
+        else:
+            text = f"{reason}: retrained; v{version.version} goes live"
+            self.kept.append(
+                f"a better candidate is promoted: run {run_id[:8]}, version {version.version}"
+            )
+        self._say(name, text, run_id)
+
+    def _say(self, name: str, text: str, run_id: str) -> None:
+        self.events[name].append(text if len(text) < 90 else f"{text[:87]}...")
+        self.player.tell(f"  {text} (run {run_id[:8]})")
+
+    def _record(self, run_id: str, noun: str, kind: type) -> object:
+        model = self.player.model
+        record = self.player.bench.records.of_run(model.name, model.segment, noun, run_id, kind)
+        if record is None:
+            sys.exit(f"Run {run_id} stopped before {noun}; see it in the UI: make dev")
+        return record
+
+
+def main() -> None:
+    """Play the year, then show it as a table and a picture."""
+    home = fresh_home()
+    player = Player(home, FIRST_REPORT)
+    story = Story(player)
+    story.begin()
+    for number in MONTHS:
+        if number == FAULTY_DAY.month:
+            story.fault()
+        story.month(number)
+    finish(story, home)
+
+
+def finish(story: Story, home: Path) -> None:
+    """Show what the year was, and where to look."""
+    player = story.player
+    months = [
+        replace(one, events=tuple(story.events[one.name]))
+        for one in judge_months(player.bench, player.model)
+        if one.name >= "2013-04"
+    ]
+    picture = home / "year.png"
+    draw(months, picture)
+    player.tell("the year is over")
+    lines = ["", write_table(months), "", "Kept:", *(f"  - {one}" for one in story.kept), ""]
+    lines += [f"The same as a picture: {picture}", "Look around in the UI: make dev"]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

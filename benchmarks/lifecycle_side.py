@@ -1,0 +1,182 @@
+"""The sides of the lifecycle benchmark: `plain`, `run`, and `prepare` for both."""
+
+import datetime
+import logging
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+
+def prepare() -> None:
+    """Make the MLflow database, which takes seconds on the first day alone."""
+    from mlops_dagster.resources import WORKBENCH
+
+    bench = WORKBENCH.open()
+    bench.registry.versions("nothing")
+    bench.operations.moves("nothing", "all")
+    import dagster as dg
+
+    dg.DagsterInstance.get().get_runs(limit=1)
+
+
+def run() -> None:
+    """One lifecycle run in process on a persistent instance."""
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    import dagster as dg
+
+    from assets.flight_delay.definitions import defs
+    from assets.flight_delay.play import QUIET
+
+    job = defs.resolve_job_def("flight_delay_lifecycle")
+    result = job.execute_in_process(instance=dg.DagsterInstance.get(), run_config=QUIET)
+    sys.exit(0 if result.success else 1)
+
+
+def plain() -> None:
+    """The same steps as a person would write them, with the same libraries."""
+    import duckdb
+    import pyarrow as pa
+    from deltalake import write_deltalake
+
+    from assets.flight_delay.features import calendar, weather
+    from assets.flight_delay.source import departures
+    from assets.flight_delay.source import weather as hours
+
+    home = Path(os.environ["MLOPS_HOME"])
+    rows, lookup = departures(), hours()
+    write_deltalake(str(home / "raw"), pa.Table.from_pandas(rows, preserve_index=False))
+    write_deltalake(str(home / "weather"), pa.Table.from_pandas(lookup, preserve_index=False))
+    validate(rows)
+    write_deltalake(str(home / "validated"), pa.Table.from_pandas(rows, preserve_index=False))
+    renamed = lookup.rename(columns={n: f"weather_{n}" for n in lookup if n not in ("origin", "time_hour")})
+    joined = duckdb.sql(
+        "SELECT rows.*, renamed.* EXCLUDE (origin, time_hour) FROM rows ASOF LEFT JOIN renamed "
+        "ON rows.origin = renamed.origin AND rows.scheduled_departure >= renamed.time_hour"
+    ).df()
+    table = weather(calendar(joined)).sort_values("scheduled_departure", ignore_index=True)
+    write_deltalake(str(home / "features"), pa.Table.from_pandas(table, preserve_index=False))
+    fit_and_log(home, table)
+
+
+def validate(rows: object) -> None:
+    """Judge the rows with the same suite."""
+    import yaml
+
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    import great_expectations as gx
+
+    path = Path(__file__).parent.parent / "assets" / "flight_delay" / "lifecycle.yaml"
+    suite = yaml.safe_load(path.read_text())["attributes"]["validate"]["expectations"]
+    context = gx.get_context(mode="ephemeral")
+    batch = (
+        context.data_sources.add_pandas("p")
+        .add_dataframe_asset("a")
+        .add_batch_definition_whole_dataframe("b")
+        .get_batch(batch_parameters={"dataframe": rows})
+    )
+    result = batch.validate(
+        gx.ExpectationSuite(name="s", expectations=suite), result_format="SUMMARY"
+    )
+    if not result.success:
+        sys.exit("the plain script's rows do not pass the suite")
+
+
+def fit_and_log(home: Path, table: object) -> None:
+    """Fit, measure with two baselines and slices, draw, log, register and score."""
+    from sklearn.compose import make_column_transformer
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OrdinalEncoder
+
+    known = table[table["late"].notna()]
+    columns = [n for n in table if n not in ("flight_id", "scheduled_departure", "late")]
+    words = ["carrier", "origin", "dest"]
+    cut = known["scheduled_departure"].max() - datetime.timedelta(days=14)
+    train = known[known["scheduled_departure"] <= cut]
+    test = known[known["scheduled_departure"] > cut]
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    model = make_pipeline(
+        make_column_transformer((encoder, words), remainder="passthrough"),
+        HistGradientBoostingClassifier(max_iter=100, random_state=7),
+    )
+    model.fit(train[columns], train["late"])
+    figures = measure(model, train, test, columns)
+    log(home, model, figures, test[columns])
+    waiting = table[table["late"].isna()]
+    model.predict_proba(waiting[columns])
+
+
+def measure(model: object, train: object, test: object, columns: list[str]) -> dict[str, float]:
+    """Metrics, slices, a dummy and a linear baseline, permutation importance."""
+    from sklearn.compose import make_column_transformer
+    from sklearn.dummy import DummyClassifier
+    from sklearn.impute import SimpleImputer
+    from sklearn.inspection import permutation_importance
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    words = ["carrier", "origin", "dest"]
+    numbers = [n for n in columns if n not in words]
+    sample = train.sample(20_000, random_state=7)
+    linear = make_pipeline(
+        make_column_transformer(
+            (OneHotEncoder(handle_unknown="ignore"), words),
+            (make_pipeline(SimpleImputer(), StandardScaler()), numbers),
+        ),
+        LogisticRegression(max_iter=300),
+    )
+    linear.fit(sample[columns], sample["late"])
+    dummy = DummyClassifier(strategy="prior").fit(sample[columns], sample["late"])
+    figures = {}
+    for name, one in (("", model), ("simple.", linear), ("dummy.", dummy)):
+        likely = one.predict_proba(test[columns])[:, 1]
+        figures[f"{name}log_loss"] = log_loss(test["late"], likely)
+        figures[f"{name}roc_auc"] = roc_auc_score(test["late"], likely)
+        figures[f"{name}brier"] = brier_score_loss(test["late"], likely)
+    scored = test.assign(likely=model.predict_proba(test[columns])[:, 1])
+    for slice_ in ("carrier", "origin"):
+        for value, rows in scored.groupby(slice_):
+            if rows["late"].nunique() == 2:
+                figures[f"roc_auc.{slice_}.{value}"] = roc_auc_score(rows["late"], rows["likely"])
+    few = test.sample(2_000, random_state=7)
+    permutation_importance(model, few[columns], few["late"], n_repeats=2, random_state=7)
+    return figures
+
+
+def log(home: Path, model: object, figures: dict[str, float], example: object) -> None:
+    """Draw, log with explicit requirements, register and set the alias."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+    import mlflow
+    from mlflow.models import infer_signature
+
+    mlflow.set_tracking_uri(f"sqlite:///{home / 'mlflow.db'}")
+    mlflow.set_experiment("plain")
+    with mlflow.start_run(), tempfile.TemporaryDirectory() as folder:
+        mlflow.log_params({"max_iter": 100, "seed": 7})
+        mlflow.log_metrics(figures)
+        for name in ("roc", "calibration", "confusion", "slices", "importance"):
+            figure, axis = plt.subplots(figsize=(5, 4))
+            axis.plot(list(figures.values())[:6])
+            figure.savefig(Path(folder) / f"{name}.png", dpi=90)
+            plt.close(figure)
+        mlflow.log_artifacts(folder, "pictures")
+        logged = mlflow.sklearn.log_model(
+            model,
+            name="model",
+            signature=infer_signature(example.head(100), model.predict_proba(example.head(100))),
+            pip_requirements=["scikit-learn", "pandas"],
+            pyfunc_predict_fn="predict_proba",
+            serialization_format="cloudpickle",
+        )
+    version = mlflow.register_model(logged.model_uri, "plain")
+    mlflow.MlflowClient().set_registered_model_alias("plain", "champion", version.version)
+
+
+if __name__ == "__main__":
+    {"prepare": prepare, "plain": plain, "run": run}[sys.argv[1]]()

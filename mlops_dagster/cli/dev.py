@@ -1,0 +1,105 @@
+"""`mlops-dagster dev`: Dagster and MLflow beside it, both on this machine only, until Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+
+import click
+
+from mlops_dagster.cli.location import WORKSPACE, dagster_home, entries, open_bench
+from mlops_dagster.errors import StoreError
+
+LOOPBACK = "127.0.0.1"
+PATIENCE_S = 20
+
+
+@click.command("dev")
+@WORKSPACE
+@click.option("--port", type=int, default=3000, show_default=True, help="Of Dagster's pages.")
+@click.option("--mlflow-port", type=int, default=5000, show_default=True, help="Of MLflow's pages.")
+@click.option(
+    "--sensors", type=click.Choice(["running", "stopped"]), default="running", show_default=True
+)
+def command(*, workspace: Path, port: int, mlflow_port: int, sensors: str) -> None:
+    """Open Dagster's pages (with daemon and sensors) and MLflow's beside them, until Ctrl-C."""
+    entries(workspace)
+    bench = open_bench()
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(dagster_home()),
+        "MLOPS_HOME": str(bench.home.resolve()),
+        "MLOPS_SENSORS": sensors,
+        "MLOPS_UI_URL": f"http://{LOOPBACK}:{port}",
+    }
+    commands = {"Dagster": dagster_command(workspace, port=port)}
+    click.echo(f"Dagster  http://{LOOPBACK}:{port}")
+    if bench.tracking_uri:
+        click.echo(f"MLflow   {bench.tracking_uri}")
+    else:
+        commands["MLflow"] = mlflow_command(
+            bench.mlflow_address, bench.artifacts_root, port=mlflow_port
+        )
+        click.echo(f"MLflow   http://{LOOPBACK}:{mlflow_port}")
+    click.echo("Ctrl-C ends both.")
+    with running(commands, environment) as processes:
+        wait_for_end(processes)
+
+
+def dagster_command(workspace: Path, *, port: int) -> list[str]:
+    """Say how Dagster is started."""
+    where = ["-w", str(workspace)] if workspace.exists() else []
+    return [sys.executable, "-m", "dagster", "dev", *where, "-h", LOOPBACK, "-p", str(port)]
+
+
+def mlflow_command(address: str, artifacts: str, *, port: int) -> list[str]:
+    """Say how MLflow is started."""
+    store = ["--backend-store-uri", address, "--default-artifact-root", artifacts]
+    place = ["--host", LOOPBACK, "--port", str(port), "--workers", "1"]
+    return [sys.executable, "-m", "mlflow", "server", *store, *place]
+
+
+@contextmanager
+def running(
+    commands: Mapping[str, list[str]], environment: Mapping[str, str]
+) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """Start the commands, each in a group of its own, and end every one of them afterwards."""
+    processes: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        for name, line in commands.items():
+            processes[name] = subprocess.Popen(line, env=dict(environment), start_new_session=True)  # noqa: S603 - our own command
+        yield processes
+    finally:
+        for process in processes.values():
+            end(process)
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Ask a process and its children to end; after a while, insist."""
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        os.killpg(process.pid, sign)
+        try:
+            process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def wait_for_end(processes: "Mapping[str, subprocess.Popen[bytes]]") -> None:
+    """Wait for Ctrl-C or SIGTERM. Raises: StoreError when a process ended by itself."""
+    asked = Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, lambda *_: asked.set())
+    while not asked.wait(0.5):
+        for name, process in processes.items():
+            if (code := process.poll()) is not None:
+                message = (
+                    f"{name} ended by itself with code {code}; its last lines are above. "
+                    "If the port is taken, choose another: --port, --mlflow-port."
+                )
+                raise StoreError(message)

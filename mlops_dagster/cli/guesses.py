@@ -1,0 +1,310 @@
+"""What a table seems to be, each guess with its reason. Pure: rows in, guesses out."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import pandas as pd
+from pandas.api import types
+
+from mlops_dagster.declaration import Task
+from mlops_dagster.errors import DataNotFitError
+
+FEWEST_ROWS = 20
+FEWEST_OF_A_CLASS = 5
+MOST_CLASSES = 10
+HOLDOUT = 0.2
+
+_WHERE = "--target"
+_ID_NAME = re.compile(
+    r"(^|[\s_.-])(?i:id|key|uuid|guid|nr|no|number|code)$|[a-z](Id|ID|Key)$|^(?i:id|key)[\s_.-]"
+)
+_TIME_NAME = re.compile(r"time|date|timestamp|_at$|day|month|when|created|signup", re.IGNORECASE)
+_BIRTH_NAME = re.compile(r"birth|dob", re.IGNORECASE)
+_ISO_DATE = re.compile(r"^\s*\d{4}-\d{2}(-\d{2})?([T ]\d{2}:\d{2}.*)?\s*$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """Which rows are held out: the last `holdout_days` by time, or a share at random."""
+
+    holdout_days: int | None
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guesses:
+    """What is guessed of a table; every `because` is a sentence for the person who reads it."""
+
+    rows: int
+    task: Task
+    task_because: str
+    key: tuple[str, ...]
+    key_because: str
+    event_time: str | None
+    event_time_because: str
+    split: Split
+    excluded: Mapping[str, str]
+    dates: tuple[str, ...]
+    inputs: tuple[str, ...]
+
+
+def guess(rows: pd.DataFrame, *, target: str) -> Guesses:
+    """Guess what a table is. Raises: DataNotFitError when nothing can be learned from it."""
+    refuse_unfit(rows, target)
+    task, task_because = guess_task(rows[target], target)
+    dates = [name for name in rows.columns if name != target and is_date(rows[name])]
+    event_time, time_because = guess_event_time(rows, dates)
+    key, key_because = guess_key(rows, target=target, event_time=event_time)
+    taken = {target, *key, *([event_time] if event_time else [])}
+    others = [name for name in rows.columns if name not in taken]
+    excluded = guess_excluded(rows, others, target=target)
+    return Guesses(
+        rows=len(rows),
+        task=task,
+        task_because=task_because,
+        key=key,
+        key_because=key_because,
+        event_time=event_time,
+        event_time_because=time_because,
+        split=guess_split(rows, target=target, event_time=event_time, task=task),
+        excluded=excluded,
+        dates=tuple(name for name in dates if name in others and name not in excluded),
+        inputs=tuple(name for name in others if name not in excluded),
+    )
+
+
+def refuse_unfit(rows: pd.DataFrame, target: str) -> None:
+    """Refuse a table that no model can be made of, and say why."""
+    if target not in rows.columns:
+        raise DataNotFitError.missing_columns(_WHERE, [target], map(str, rows.columns))
+    if len(rows) < FEWEST_ROWS:
+        message = (
+            f"The table has {len(rows)} rows; at least {FEWEST_ROWS} are needed to hold some out."
+        )
+        raise DataNotFitError(message)
+    known = rows[target].dropna()
+    if known.empty:
+        message = (
+            f"--target: {target!r} is empty in all {len(rows)} rows. There is nothing to learn."
+        )
+        raise DataNotFitError(message)
+    if len(known) < FEWEST_ROWS:
+        message = (
+            f"--target: {target!r} is known in {len(known)} of {len(rows)} rows; "
+            f"at least {FEWEST_ROWS} are needed."
+        )
+        raise DataNotFitError(message)
+    if known.nunique() == 1:
+        message = (
+            f"--target: {target!r} is {known.iloc[0]!r} in every row. "
+            "A model needs at least two different values to learn from."
+        )
+        raise DataNotFitError(message)
+
+
+def guess_task(target: pd.Series, name: str) -> tuple[Task, str]:
+    """Guess what kind of target it is."""
+    known = target.dropna()
+    values = list(known.unique())
+    if types.is_datetime64_any_dtype(known) or is_date(known):
+        message = (
+            f"--target: {name!r} holds dates. Give a label or a number, such as days until then."
+        )
+        raise DataNotFitError(message)
+    if len(values) == 2:
+        _refuse_rare(known, name)
+        return Task.BINARY, f"{name!r} has two values: {shown(values)}"
+    if types.is_numeric_dtype(known) and not types.is_bool_dtype(known):
+        whole = bool((known % 1 == 0).all())
+        if whole and len(values) <= MOST_CLASSES:
+            return Task.MULTICLASS, (
+                f"{name!r} has {len(values)} whole numbers: {shown(values)}; "
+                "write regression if their distance has a meaning"
+            )
+        return Task.REGRESSION, f"{name!r} is a number with {len(values)} different values"
+    _refuse_texts(known, name)
+    return Task.MULTICLASS, f"{name!r} has {len(values)} labels: {shown(values)}"
+
+
+def _refuse_rare(known: pd.Series, name: str) -> None:
+    counts = known.value_counts()
+    if counts.iloc[-1] < FEWEST_OF_A_CLASS:
+        message = (
+            f"--target: {name!r} is {counts.index[-1]!r} in only {counts.iloc[-1]} of {len(known)} "
+            f"rows; at least {FEWEST_OF_A_CLASS} are needed to learn it and to judge it."
+        )
+        raise DataNotFitError(message)
+
+
+def _refuse_texts(known: pd.Series, name: str) -> None:
+    numbers = pd.to_numeric(known, errors="coerce")
+    count = known.nunique()
+    if count > MOST_CLASSES and numbers.notna().mean() > 0.5:
+        wrong = known[numbers.isna()]
+        message = (
+            f"--target: {name!r} is a number in {int(numbers.notna().sum())} of {len(known)} rows and "
+            f"text in the others; first: {wrong.iloc[0]!r}. Make it empty where it is not known."
+        )
+        raise DataNotFitError(message)
+    if count > max(MOST_CLASSES, len(known) // 10):
+        message = (
+            f"--target: {name!r} holds {count} different texts in {len(known)} rows: "
+            "neither a label nor a number. Name another column."
+        )
+        raise DataNotFitError(message)
+
+
+def is_date(column: pd.Series) -> bool:
+    """Tell whether a column holds times: as such, or as ISO 8601 text."""
+    known = column.dropna()
+    if known.empty:
+        return False
+    if types.is_datetime64_any_dtype(known):
+        return True
+    if hasattr(known.iloc[0], "isoformat"):
+        return True
+    if not isinstance(known.iloc[0], str):
+        return False
+    return bool(known.map(lambda one: isinstance(one, str) and bool(_ISO_DATE.match(one))).all())
+
+
+def as_time(column: pd.Series) -> pd.Series:
+    """Read a column of dates as instants."""
+    return pd.to_datetime(column, utc=True, format="ISO8601" if is_text(column) else None)
+
+
+def guess_event_time(rows: pd.DataFrame, dates: Sequence[str]) -> tuple[str | None, str]:
+    """Guess when a row happened: a time that is known in every row and not always the same."""
+    fit = [
+        name
+        for name in dates
+        if rows[name].notna().all() and rows[name].nunique() > 5 and not _BIRTH_NAME.search(name)
+    ]
+    if not fit:
+        found = f" ({shown(dates)}: not known in every row, or hardly varies)" if dates else ""
+        return None, f"no column says when a row happened{found}"
+    ranked = sorted(fit, key=lambda name: (not _TIME_NAME.search(name), -rows[name].nunique()))
+    times = as_time(rows[ranked[0]])
+    others = f"; other times: {shown(ranked[1:])}" if ranked[1:] else ""
+    return ranked[
+        0
+    ], f"a time in every row, {times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}{others}"
+
+
+def guess_key(
+    rows: pd.DataFrame, *, target: str, event_time: str | None
+) -> tuple[tuple[str, ...], str]:
+    """Guess the column, or the pair, that names one row."""
+    complete = [
+        name
+        for name in rows.columns
+        if name not in {target, event_time} and rows[name].notna().all() and can_name(rows[name])
+    ]
+    named = [name for name in complete if _ID_NAME.search(str(name))]
+    for name in [*named, *(one for one in complete if is_counter(rows[one]) or is_text(rows[one]))]:
+        if rows[name].is_unique:
+            return (name,), "a different value in every row"
+    partners = [*named, *([event_time] if event_time else [])][:6]
+    for pair in combinations(partners, 2):
+        if not rows.duplicated(list(pair)).any():
+            return tuple(pair), "together different in every row"
+    return (), (
+        "no column names one row: late or corrected rows are not recognised, and the table is one "
+        "snapshot, replaced when its content changes"
+    )
+
+
+def can_name(column: pd.Series) -> bool:
+    """Tell whether a column's type can be a key: text or whole numbers."""
+    return is_text(column) or types.is_integer_dtype(column)
+
+
+def is_text(column: pd.Series) -> bool:
+    """Tell whether a column holds text."""
+    known = column.dropna()
+    return len(known) > 0 and isinstance(known.iloc[0], str)
+
+
+def is_counter(column: pd.Series) -> bool:
+    """Tell whether whole numbers count the rows: 1, 2, 3, ... in any order."""
+    if not types.is_integer_dtype(column):
+        return False
+    return bool(column.is_unique and column.max() - column.min() == len(column) - 1)
+
+
+def guess_excluded(rows: pd.DataFrame, names: Sequence[str], *, target: str) -> dict[str, str]:
+    """Find the columns that a model should not be given, with the reason."""
+    found = {}
+    for name in names:
+        if because := why_excluded(rows[name], rows[target], name=name):
+            found[name] = because
+    return found
+
+
+def why_excluded(column: pd.Series, target: pd.Series, *, name: str) -> str | None:
+    """Say why a column should not be given to a model, if it should not."""
+    known = column.dropna()
+    if known.empty:
+        return "empty in every row"
+    first = known.iloc[0]
+    if isinstance(first, list | dict | bytes) or type(first).__name__ == "ndarray":
+        return f"holds {type(first).__name__} values, which a model cannot read"
+    if known.nunique() == 1 and len(known) == len(column):
+        return f"{shown([first])} in every row"
+    if tells(column, target):
+        return "says the same as the target in every row: it would give the answer away"
+    return None if is_date(column) else _why_nothing_general(known, name)
+
+
+def _why_nothing_general(known: pd.Series, name: str) -> str | None:
+    share = known.nunique() / len(known)
+    if _ID_NAME.search(name) and can_name(known) and share > 0.9:
+        return "a name of rows or things: nothing general can be learned from it"
+    if is_text(known) and share > 0.5 and known.nunique() > 50:
+        return f"{known.nunique()} different texts in {len(known)} rows: free text"
+    return None
+
+
+def tells(column: pd.Series, target: pd.Series) -> bool:
+    """Tell whether a column and the target name each other one to one."""
+    known = column.notna() & target.notna()
+    pairs = pd.DataFrame({"column": column[known], "target": target[known]}).drop_duplicates()
+    if pairs.empty:
+        return False
+    distinct = target[known].nunique()
+    one_to_one = len(pairs) == distinct == pairs["column"].nunique()
+    # Two numbers that never repeat pair up one to one by chance.
+    repeats = distinct <= known.sum() / 2
+    if types.is_numeric_dtype(column) and types.is_numeric_dtype(target) and not repeats:
+        return bool((pairs["column"] == pairs["target"]).all())
+    return one_to_one and (repeats or bool((pairs["column"] == pairs["target"]).all()))
+
+
+def guess_split(rows: pd.DataFrame, *, target: str, event_time: str | None, task: Task) -> Split:
+    """Hold out the newest fifth of the rows when there is a time, else a fifth at random."""
+    if event_time is None:
+        return Split(
+            holdout_days=None, because="a fifth of the rows at random: there is no event time"
+        )
+    known = rows[rows[target].notna()]
+    times = as_time(known[event_time])
+    days = max(1, math.ceil((times.max() - times.quantile(1 - HOLDOUT)) / pd.Timedelta(days=1)))
+    late = times > times.max() - pd.Timedelta(days=days)
+    parts = (known.loc[late, target], known.loc[~late, target])
+    if any(len(part) < FEWEST_OF_A_CLASS or part.nunique() < 2 for part in parts) or (
+        task.is_classification and parts[0].nunique() < known[target].nunique()
+    ):
+        return Split(
+            holdout_days=None,
+            because=f"a fifth of the rows at random: the newest {days} days do not hold every class",
+        )
+    return Split(holdout_days=days, because=f"the newest {late.sum()} of {len(known)} rows by time")
+
+
+def shown(values: Sequence[object]) -> str:
+    """List a few values."""
+    words = [repr(one.item() if hasattr(one, "item") else one) for one in list(values)[:5]]
+    return ", ".join(words) + (", ..." if len(values) > 5 else "")

@@ -1,0 +1,201 @@
+"""The files of a new project, as texts; nothing is written here."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from mlops_dagster.cli.first_suite import suite_lines
+from mlops_dagster.cli.guesses import Guesses
+from mlops_dagster.cli.project_code import (
+    DEFINITIONS,
+    feature_functions,
+    features_file,
+    tests_file,
+)
+from mlops_dagster.declaration import Task
+
+FEW_ROWS = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """What a new project is made of. `source` is the YAML of where rows come from, in flow style."""
+
+    name: str
+    target: str
+    source: str
+    source_because: str
+    rows: pd.DataFrame
+    guesses: Guesses
+
+    @property
+    def package(self) -> str:
+        """The Python package: the model's name, unless Python has a module of that name."""
+        return f"{self.name}_model" if self.name in sys.stdlib_module_names else self.name
+
+
+def project_files(project: Project) -> dict[str, str]:
+    """Write every file, by its path in the project."""
+    package, rows, guesses = project.package, project.rows, project.guesses
+    identity = (package, project.name, project.target)
+    return {
+        "workspace.yaml": WORKSPACE.format(package=package),
+        "Makefile": MAKEFILE.format(name=project.name),
+        "README.md": README.format(name=project.name, package=package),
+        ".gitignore": ".mlops/\n__pycache__/\n.pytest_cache/\n.venv/\n",
+        f"{package}/__init__.py": f'"""The model {project.name}: its declaration and its features."""\n',
+        f"{package}/definitions.py": DEFINITIONS,
+        f"{package}/features.py": features_file(feature_functions(rows, guesses)),
+        f"{package}/lifecycle.yaml": declaration(project),
+        f"tests/test_{project.name}.py": tests_file(rows, guesses, identity=identity),
+    }
+
+
+def declaration(project: Project) -> str:
+    """Write the declaration, each guess explained beside it."""
+    sections = (
+        identity_lines,
+        ingest_lines,
+        validate_lines,
+        features_lines,
+        train_lines,
+        rest_lines,
+    )
+    return "\n".join(line for section in sections for line in (*section(project), ""))
+
+
+def identity_lines(project: Project) -> Iterator[str]:
+    """Write who the model is."""
+    guesses = project.guesses
+    yield f"# The life of the model {project.name}, guessed from {guesses.rows} rows. Every guess is"
+    yield "# explained beside it; change what is wrong, then: mlops-dagster check"
+    yield f"name: {project.name}"
+    yield f"task: {guesses.task.value}  # {guesses.task_because}"
+    yield f"target: {text(project.target)}"
+    if guesses.key:
+        yield f"key: [{', '.join(text(one) for one in guesses.key)}]  # {guesses.key_because}"
+    else:
+        yield f"# key: {guesses.key_because}"
+    if guesses.event_time:
+        yield f"event_time: {text(guesses.event_time)}  # {guesses.event_time_because}"
+    else:
+        yield f"# event_time: {guesses.event_time_because}; windows are by arrival"
+
+
+def ingest_lines(project: Project) -> Iterator[str]:
+    """Write where rows come from."""
+    yield "ingest:"
+    yield f"  source: {project.source}  # {project.source_because}"
+
+
+def validate_lines(project: Project) -> Iterator[str]:
+    """Write the first expectations."""
+    lines = list(suite_lines(project.rows, project.guesses, target=project.target))
+    if not lines:
+        return
+    yield "# What rows must hold, taken from the table itself. `critical` refuses a row (ranges, labels)"
+    yield "# or a batch; `warning` only shows. Ranges are half their width wider than what was seen."
+    yield "validate:"
+    yield "  expectations:"
+    yield from (f"    {line}" for line in lines)
+
+
+def features_lines(project: Project) -> Iterator[str]:
+    """Write what the model is given, and what not and why."""
+    functions = feature_functions(project.rows, project.guesses)
+    for name, because in project.guesses.excluded.items():
+        yield f"# not given to the model: {text(name)}: {because}"
+    for name in project.guesses.inputs:
+        yield f"# input {text(name)}: {kind_of(project.rows[name], is_date=name in project.guesses.dates)}"
+    yield "features:"
+    yield f"  functions: [{', '.join(f'{project.package}.features:{one}' for one in functions)}]"
+
+
+def train_lines(project: Project) -> Iterator[str]:
+    """Write what is fitted, and which rows are held out."""
+    guesses = project.guesses
+    forest = guesses.rows < FEW_ROWS
+    family = "RandomForest" if forest else "HistGradientBoosting"
+    kind = "Classifier" if guesses.task.is_classification else "Regressor"
+    why = f"{'steady on few rows' if forest else 'fast on many rows'}; reads missing values as they are"
+    yield "train:"
+    yield f"  estimator: sklearn.ensemble.{family}{kind}  # {why}"
+    if forest:
+        yield "  parameters: {n_estimators: 200, min_samples_leaf: 3}"
+    days = guesses.split.holdout_days
+    split = f"{{kind: time, holdout: {days}d}}" if days else "{kind: random, holdout: 0.2}"
+    yield f"  split: {split}  # {guesses.split.because}"
+    yield "  seed: 7"
+
+
+def rest_lines(project: Project) -> Iterator[str]:
+    """Write how a candidate is judged and when it goes live."""
+    metrics, main = METRICS[project.guesses.task]
+    yield "evaluate:"
+    yield f"  metrics: [{', '.join(metrics)}]"
+    yield "  gates:"
+    yield f"    - {{kind: beats_dummy, metric: {main}}}  # better than always saying the usual"
+    yield f"    - {{kind: beats_champion, metric: {main}}}  # and than the model that serves"
+    yield "deploy: {promotion: automatic}  # or manual: then a person approves each version"
+
+
+METRICS = {
+    Task.BINARY: (("roc_auc", "log_loss", "brier"), "log_loss"),
+    Task.MULTICLASS: (("accuracy", "log_loss"), "log_loss"),
+    Task.REGRESSION: (("rmse", "mae", "r2"), "rmse"),
+}
+
+
+def kind_of(column: pd.Series, *, is_date: bool) -> str:
+    """Describe one column in a few words."""
+    known = column.dropna()
+    kind = "date" if is_date else "text" if isinstance(known.iloc[0], str) else str(column.dtype)
+    missing = f", missing in {column.isna().mean():.1%} of rows" if column.isna().any() else ""
+    return f"{kind}, {known.nunique()} different values{missing}"
+
+
+def text(value: str) -> str:
+    """Write a text as YAML; quoted unless it is a plain word."""
+    return (
+        value
+        if value.isidentifier() and value.lower() not in YAML_WORDS
+        else json.dumps(value, ensure_ascii=False)
+    )
+
+
+YAML_WORDS = {"yes", "no", "on", "off", "true", "false", "null", "y", "n"}
+
+WORKSPACE = """load_from:
+  - python_module:
+      module_name: {package}.definitions
+      working_directory: .
+"""
+
+MAKEFILE = """.PHONY: run test
+
+run:
+\tmlops-dagster run {name}
+
+test:
+\tpython -m pytest -q tests
+"""
+
+README = """# {name}
+
+A model and its whole life, declared in `{package}/lifecycle.yaml`.
+
+- `make run`: take in the table, judge it, train, judge the model, put it live, score, watch.
+- `make test`: the project's own tests (`pip install pytest`).
+
+| to | do |
+|---|---|
+| change what the model is given | write functions in `{package}/features.py` |
+| see whether the declaration holds | `mlops-dagster check` |
+| see what serves | `mlops-dagster status {name}` |
+| open Dagster's and MLflow's pages | `mlops-dagster dev` |
+
+Everything that is made is kept in `.mlops/`; `MLOPS_HOME` moves it.
+"""

@@ -1,0 +1,27 @@
+"""`mlops-dagster setup`: prepares stores that are not ours, which a run never does."""
+
+import os
+
+import click
+
+from mlops_dagster.cli.location import dagster_home, open_bench
+
+
+@click.command("setup")
+def command() -> None:
+    """Create what the named stores need; a run never creates or changes a store that is not embedded.
+
+    MLOPS_OPERATIONS_URL, MLOPS_LAKE and MLFLOW_TRACKING_URI name them.
+    """
+    bench = open_bench()
+    if bench.operations_url:
+        from mlops_dagster.stores.sql_operations import SqlOperations
+
+        SqlOperations.create_schema(bench.operations_url)
+        click.echo("operations  ready: the tables are there")
+    else:
+        click.echo(f"operations  embedded in {bench.home}: nothing to do")
+    click.echo(f"lake        {bench.lake_root}: made by its first write")
+    mlflow = "migrated by its own server" if os.environ.get("MLFLOW_TRACKING_URI") else "embedded"
+    click.echo(f"mlflow      {mlflow}")
+    click.echo(f"dagster     {dagster_home()}")

@@ -1,0 +1,105 @@
+"""The base of every declaration, and a model's identity: what all rooms may know of a model."""
+
+import re
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+_UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([wdhms])\s*$")
+
+
+def parse_duration(value: object) -> object:
+    """Read `14d`, `36h`, `90m`, `30s`, `2w`; anything else is left for pydantic to judge."""
+    if isinstance(value, str) and (match := _DURATION.match(value)):
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    return value
+
+
+def write_duration(value: timedelta) -> str:
+    """Write a duration in the largest unit that keeps it whole: `14d`, `36h`."""
+    seconds = value.total_seconds()
+    unit = next((u for u, size in _UNITS.items() if seconds and seconds % size == 0), "s")
+    return f"{seconds / _UNITS[unit]:g}{unit}"
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(write_duration, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["14d", "36h", "90m"]}),
+]
+"""A length of time, written as a number and one of w, d, h, m, s."""
+
+
+class Spec(BaseModel, frozen=True, extra="forbid"):
+    """A frozen value that refuses unknown keys."""
+
+
+class Task(StrEnum):
+    """What kind of target a model predicts."""
+
+    BINARY = "binary_classification"
+    MULTICLASS = "multiclass_classification"
+    REGRESSION = "regression"
+
+    @property
+    def is_classification(self) -> bool:
+        """Tell whether the target is a label rather than a number."""
+        return self is not Task.REGRESSION
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+
+
+class ModelIdentity(Spec):
+    """What every room may know of a model."""
+
+    name: Name = Field(description="The model's name: lower case, digits, underscore.")
+    segment: Name = Field(
+        default="all", description="A customer or region with a model of its own."
+    )
+    task: Task = Field(description="What kind of target it is.")
+    target: str = Field(description="The column to predict; null where it is still unknown.")
+    key: tuple[str, ...] = Field(default=(), description="The columns that name one row.")
+    event_time: str | None = Field(default=None, description="The column of when a row happened.")
+    owners: tuple[str, ...] = Field(
+        default=(), description="E-mail addresses or `team:<name>`, shown in Dagster."
+    )
+    description: str = Field(default="", description="One sentence for people.")
+
+    @property
+    def address(self) -> str:
+        """The model and segment as one path: `flight_delay/all`."""
+        return f"{self.name}/{self.segment}"
+
+    def job(self, name: str) -> str:
+        """Name one of the model's jobs: `flight_delay_retrain`."""
+        segment = "" if self.segment == "all" else f"__{self.segment}"
+        return f"{self.name}{segment}_{name}"
+
+    @property
+    def registered_name(self) -> str:
+        """The name in the registry: the only place where it is made."""
+        return registered_name(self.name, segment=self.segment)
+
+
+class LookupJoin(Spec):
+    """How a second table is joined to a row, as it was known at the row's own time.
+
+    Its columns come as `<name>_<column>`. Without `event_time` it is a plain join by key.
+    """
+
+    key: tuple[str, ...] = Field(min_length=1, description="Columns present in both tables.")
+    event_time: str | None = Field(default=None, description="Column: when the value was true.")
+    known_at: str | None = Field(
+        default=None, description="Column: when the value became known; default is `event_time`."
+    )
+    ttl: Duration | None = Field(default=None, description="Values older than this are null.")
+
+
+def registered_name(model: str, *, segment: str = "all") -> str:
+    """Make the name under which a model's versions are registered."""
+    return model if segment == "all" else f"{model}--{segment}"

@@ -1,0 +1,83 @@
+"""Everything this package raises on purpose.
+
+MlopsError
+├── SpecError          the declaration is wrong; raised while loading
+├── DataNotFitError    the data breaks what the declaration promised; nothing was changed
+├── GateRefusedError   a candidate, batch or record was refused; nothing was changed
+├── StoreError         a backend could not answer, or holds what we cannot read
+│   └── ConflictError  somebody else moved first; read again and decide anew
+└── MissingExtraError  an optional dependency is not installed
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class MlopsError(Exception):
+    """Anything this package raises on purpose."""
+
+
+class SpecError(MlopsError):
+    """The declaration is wrong. Raised while loading, never in a run."""
+
+    @classmethod
+    def unknown(cls, where: str, value: object, known: Iterable[str]) -> "SpecError":
+        """Name the field, what stood there, the known words and the nearest one."""
+        return cls(f"{where}: {value!r} is not known. {nearest(str(value), known)}")
+
+
+class DataNotFitError(MlopsError):
+    """The data breaks what the declaration promised. Nothing was changed."""
+
+    @classmethod
+    def missing_columns(
+        cls, where: str, missing: Iterable[str], present: Iterable[str]
+    ) -> "DataNotFitError":
+        """Name the columns that are needed and absent, and the nearest that are there."""
+        columns = sorted(present)
+        hints = " ".join(f"{name!r} is missing. {nearest(name, columns)}" for name in missing)
+        return cls(f"{where}: {hints}")
+
+
+class GateRefusedError(MlopsError):
+    """A candidate, a batch or a record was refused. Nothing was changed."""
+
+
+class StoreError(MlopsError):
+    """A backend could not answer, or holds what this version cannot read."""
+
+    @classmethod
+    def unreachable(cls, store: str, address: str, cause: BaseException) -> "StoreError":
+        """Say which store did not answer, where it was looked for, and what it said."""
+        return cls(
+            f"{store}: no answer from {address}: {first_line(cause)}. "
+            "Check the address and that it runs; nothing was changed, so the step can be repeated."
+        )
+
+
+class ConflictError(StoreError):
+    """Somebody else moved first. Read again and decide anew."""
+
+
+class MissingExtraError(MlopsError):
+    """An optional dependency is not installed."""
+
+    @classmethod
+    def needed(cls, feature: str, extra: str) -> "MissingExtraError":
+        """Name the feature and the command that installs what it needs."""
+        return cls(f"{feature} needs an optional part: pip install 'mlops-dagster[{extra}]'")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Phrase the way out of a wrong word: the closest known one, else all of them."""
+    words = sorted(known)
+    begun = [known for known in words if word and known.startswith(word)][:1]
+    if close := begun or difflib.get_close_matches(word, words, n=1, cutoff=0.5):
+        return f"Did you mean {close[0]!r}? Known: {words}."
+    return f"Use one of {words}."
+
+
+def first_line(error: BaseException) -> str:
+    """Shorten what a backend said to its first line; a traceback has the rest."""
+    text = str(error).strip()
+    return text.splitlines()[0][:300] if text else type(error).__name__

@@ -1,0 +1,23 @@
+"""Tells whether a source has something new, without reading it."""
+
+import hashlib
+
+from mlops_dagster.declaration import ModelIdentity
+from mlops_dagster.ingest import sources
+from mlops_dagster.ingest.spec import IngestSpec
+
+
+def source_state(model: ModelIdentity, spec: IngestSpec) -> str | None:
+    """Fingerprint the source and its lookups; None when the source cannot tell.
+
+    Raises: DataNotFitError or StoreError when the source is not there.
+    """
+    where = f"{model.address}/raw_data"
+    own = sources.state(spec.source, cursor=spec.cursor, where=where)
+    if own is None:
+        return None
+    told = [own] + [
+        f"{name}={sources.state(lookup, cursor=None, where=f'{where}: lookup {name}')}"
+        for name, lookup in sorted(spec.lookups.items())
+    ]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()

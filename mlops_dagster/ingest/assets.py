@@ -1,0 +1,43 @@
+"""The `raw_data` asset of a model."""
+
+from datetime import timedelta
+from typing import Any
+
+from mlops_dagster.declaration import ModelIdentity
+from mlops_dagster.errors import SpecError
+from mlops_dagster.ingest.spec import AssetSource, IngestSpec, SqlSource
+from mlops_dagster.records import Snapshot
+from mlops_dagster.stage import Stage
+from mlops_dagster.workbench import StepContext
+
+
+def build_stage(
+    model: ModelIdentity, spec: IngestSpec, *, max_age: timedelta | None = None
+) -> Stage:
+    """Say how `raw_data` is made. It is never reused: a read always looks at the source.
+
+    `max_age` is how old the asset may get before Dagster calls it stale.
+    """
+    if spec.lookback is not None and not model.key:
+        message = (
+            f"{model.name}.ingest.lookback: without a key, rows that are read again cannot be told "
+            "from new ones. Declare key, or leave lookback out."
+        )
+        raise SpecError(message)
+
+    def run(context: StepContext, **values: Any) -> Snapshot:
+        from mlops_dagster.ingest.run import run
+
+        return run(context, spec, **values)
+
+    source = spec.source
+    return Stage(
+        noun="raw_data",
+        room="ingest",
+        description=f"Rows of {model.name} as the {source.kind} source gave them, read incrementally.",
+        run=run,
+        kinds=frozenset({"deltalake", "sql" if isinstance(source, SqlSource) else "python"}),
+        assets={"source_rows": source.key} if isinstance(source, AssetSource) else {},
+        settings=spec.model_dump(mode="json"),
+        max_age=max_age,
+    )

@@ -1,0 +1,184 @@
+"""Gives every read the same plain column types, or says which column does not fit. Pure."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlops_dagster.errors import DataNotFitError
+
+INSTANT = pa.timestamp("us", tz="UTC")
+_WIDER = {
+    pa.uint8(): pa.int16(),
+    pa.uint16(): pa.int32(),
+    pa.uint32(): pa.int64(),
+    pa.uint64(): pa.int64(),
+    pa.float16(): pa.float32(),
+    pa.date64(): pa.date32(),
+    pa.large_string(): pa.string(),
+    pa.large_binary(): pa.binary(),
+    pa.string_view(): pa.string(),
+    pa.binary_view(): pa.binary(),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """Rows with plain types, and the time columns that came without a time zone."""
+
+    rows: pa.Table
+    naive: tuple[str, ...]
+
+
+def together(tables: Iterable[pa.Table], *, where: str) -> pa.Table:
+    """Put the batches of one read together; a column may widen between them, not change its kind."""
+    parts = [part for part in tables if part.num_columns]
+    if not parts:
+        return pa.table({})
+    try:
+        return pa.concat_tables(parts, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        message = f"{where}: the parts of the source do not fit together: {error}. Mend the source."
+        raise DataNotFitError(message) from error
+
+
+def fit(
+    rows: pa.Table,
+    *,
+    stored: pa.Schema | None,
+    times: Collection[str],
+    untyped: Mapping[str, pa.DataType],
+    where: str,
+) -> Fitted:
+    """Bring `rows` to the types that are kept, and to those of the `stored` table.
+
+    `times` are read as instants; what has no time zone is taken as UTC. `untyped` are the types of
+    columns that have no value yet (default: text).
+    Raises: DataNotFitError naming the column, its type, and the type that was needed.
+    """
+    _refuse_reserved(rows.column_names, where=where)
+    naive, columns = [], {}
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        target = stored.field(name).type if stored and name in stored.names else None
+        if _is_naive(column.type) or (name in times and _is_naive_text(column)):
+            naive.append(name)
+        plain = _plain(column, name, where=where)
+        if name in times:
+            plain = _as_instants(plain, name, where=where)
+        if pa.types.is_null(plain.type):
+            plain = plain.cast(target or untyped.get(name, pa.string()))
+        columns[name] = _as_stored(plain, target, f"{where}: column {name!r}")
+    return Fitted(rows=pa.table(columns), naive=tuple(naive))
+
+
+def need_columns(needed: Iterable[str | None], present: Sequence[str], *, where: str) -> None:
+    """Refuse rows without the columns that the declaration or the stored table has."""
+    wanted = dict.fromkeys(one for one in needed if one)
+    if missing := [name for name in wanted if name not in present]:
+        raise DataNotFitError.missing_columns(where, missing, present)
+
+
+def refuse_nulls(rows: pa.Table, columns: Iterable[str], *, where: str, role: str) -> None:
+    """Refuse rows whose key (or cursor) is null: nobody could find them again."""
+    for name in columns:
+        if count := rows[name].null_count:
+            message = (
+                f"{where}: {count} of {rows.num_rows} rows have no value in the {role} column "
+                f"{name!r}. Mend the source, or leave these rows out of it."
+            )
+            raise DataNotFitError(message)
+
+
+def _refuse_reserved(names: Sequence[str], *, where: str) -> None:
+    if ours := sorted(name for name in names if name.startswith("_")):
+        message = (
+            f"{where}: {ours}: names that start with an underscore are kept for us; rename them."
+        )
+        raise DataNotFitError(message)
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        message = f"{where}: the columns {twice} come twice. Name each column once in the source."
+        raise DataNotFitError(message)
+
+
+def _is_naive(kind: pa.DataType) -> bool:
+    return pa.types.is_timestamp(kind) and kind.tz is None
+
+
+def _is_naive_text(column: pa.ChunkedArray) -> bool:
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return False
+    first = column.drop_null()
+    zoned = r"(Z|[+-]\d\d:?\d\d|[+-]\d\d)$"
+    return len(first) > 0 and not pc.match_substring_regex(first.slice(0, 1), zoned)[0].as_py()
+
+
+def _plain(column: pa.ChunkedArray, name: str, *, where: str) -> pa.ChunkedArray:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _plain(column.cast(kind.value_type), name, where=where)
+    if pa.types.is_timestamp(kind):
+        return column.cast(pa.timestamp("us", tz=kind.tz), safe=False).cast(INSTANT)
+    if pa.types.is_time(kind):
+        return column.cast(pa.string())
+    if pa.types.is_duration(kind) or pa.types.is_interval(kind):
+        message = f"{where}: column {name!r} is a length of time ({kind}); give it as a number."
+        raise DataNotFitError(message)
+    return _cast(column, _WIDER.get(kind, kind), f"{where}: column {name!r}")
+
+
+def _as_instants(column: pa.ChunkedArray, name: str, *, where: str) -> pa.ChunkedArray:
+    kind = column.type
+    if pa.types.is_timestamp(kind) or pa.types.is_null(kind):
+        return column.cast(INSTANT)
+    if pa.types.is_date(kind):
+        return column.cast(pa.timestamp("us")).cast(INSTANT)
+    if not pa.types.is_string(kind):
+        message = (
+            f"{where}: column {name!r} must hold times and is {kind}. "
+            "Give ISO 8601 text, or a timestamp."
+        )
+        raise DataNotFitError(message)
+    text = column.to_pandas()
+    read = pd.to_datetime(text, utc=True, format="ISO8601", errors="coerce")
+    if len(wrong := text[read.isna() & text.notna()]):
+        message = (
+            f"{where}: column {name!r}: {len(wrong)} of {len(text)} rows hold no ISO 8601 time; "
+            f"first: {wrong.iloc[0]!r}. Mend the source."
+        )
+        raise DataNotFitError(message)
+    return pa.chunked_array([pa.array(read.dt.as_unit("us"), type=INSTANT)])
+
+
+def _as_stored(column: pa.ChunkedArray, target: pa.DataType | None, where: str) -> pa.ChunkedArray:
+    if target is None or column.type == target:
+        return column
+    if column.null_count == len(column) or _may_become(column.type, target):
+        return _cast(column, target, where)
+    raise DataNotFitError(_changed(column.type, target, where))
+
+
+def _may_become(kind: pa.DataType, target: pa.DataType) -> bool:
+    numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+    if any(one(kind) for one in numbers):
+        return any(one(target) for one in numbers)
+    if pa.types.is_date(kind):
+        return bool(pa.types.is_timestamp(target))
+    return bool(pa.types.is_nested(kind) and pa.types.is_nested(target))
+
+
+def _cast(column: pa.ChunkedArray, target: pa.DataType, where: str) -> pa.ChunkedArray:
+    if column.type == target:
+        return column
+    try:
+        return column.cast(target)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataNotFitError(_changed(column.type, target, where)) from error
+
+
+def _changed(kind: pa.DataType, target: pa.DataType, where: str) -> str:
+    return (
+        f"{where} is {kind} now and was {target}. Nothing was changed. "
+        "Give it as before, or under another name."
+    )

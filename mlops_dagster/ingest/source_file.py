@@ -1,0 +1,127 @@
+"""Rows from files: one path, a folder, a glob, or any fsspec address."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import fsspec
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.json as pajson
+import pyarrow.parquet as pq
+
+from mlops_dagster.errors import DataNotFitError, MissingExtraError, StoreError
+from mlops_dagster.ingest.spec import FORMATS, CsvOptions, FileSource, guess_format
+
+_BATCH_ROWS = 131_072
+_JSON_BLOCK = 16 * 1024 * 1024
+_TOLD = ("mtime", "LastModified", "last_modified", "updated", "ETag", "etag", "created")
+
+
+def read(source: FileSource, *, where: str) -> Iterator[pa.Table]:
+    """Read every file, in the order of their names.
+
+    Raises: DataNotFitError when there is no file or one cannot be read as its format; StoreError when
+    the place does not answer.
+    """
+    system = _open(source, where=where)
+    for path in _files(system, source, where=where):
+        yield from _read_one(system, path, source=source, where=where)
+
+
+def state(source: FileSource, *, where: str) -> str | None:
+    """Fingerprint names, sizes and times of change; no file is opened."""
+    system = _open(source, where=where)
+    told = hashlib.sha256()
+    for path in _files(system, source, where=where):
+        info = system.info(path)
+        changed = next((str(info[name]) for name in _TOLD if info.get(name)), "")
+        told.update(f"{path}\0{info.get('size')}\0{changed}\n".encode())
+    return told.hexdigest()
+
+
+def _open(source: FileSource, *, where: str) -> Any:
+    try:
+        system, _ = fsspec.core.url_to_fs(source.path, **source.storage)
+    except ImportError as error:
+        message = f"{where}: reading {source.path}"
+        raise MissingExtraError.needed(message, "s3") from error
+    except ValueError as error:
+        message = f"{where}: files"
+        raise StoreError.unreachable(message, source.path, error) from error
+    return system
+
+
+def _files(system: Any, source: FileSource, *, where: str) -> list[str]:
+    try:
+        found = _matching(system, source)
+    except OSError as error:
+        message = f"{where}: files"
+        raise StoreError.unreachable(message, source.path, error) from error
+    if not found:
+        message = (
+            f"{where}: there is no file at {source.path!r} (looked at {_place(system, source)}). "
+            "Check the path; a relative one starts at the working directory."
+        )
+        raise DataNotFitError(message)
+    return found
+
+
+def _place(system: Any, source: FileSource) -> str:
+    return str(system._strip_protocol(source.path))  # noqa: SLF001 fsspec has no public name for it
+
+
+def _matching(system: Any, source: FileSource) -> list[str]:
+    place = _place(system, source)
+    if any(mark in place for mark in "*?["):
+        return sorted(path for path in system.glob(place) if system.isfile(path))
+    if system.isdir(place):
+        return sorted(path for path in system.find(place) if _is_rows(path, source))
+    return [place] if system.exists(place) else []
+
+
+def _is_rows(path: str, source: FileSource) -> bool:
+    name = path.rsplit("/", 1)[-1]
+    known = source.format is not None or any(suffix in name.lower() for suffix in FORMATS)
+    return known and not name.startswith((".", "_"))
+
+
+def _read_one(system: Any, path: str, *, source: FileSource, where: str) -> Iterator[pa.Table]:
+    kind = guess_format(path, source.format, where=where)
+    try:
+        with system.open(path, "rb", compression="infer") as file:
+            yield from _parse(file, kind, source.options)
+    except pa.ArrowInvalid as error:
+        message = (
+            f"{where}: {path} cannot be read as {kind}: {error}. "
+            "Mend the file, or declare its format and options."
+        )
+        raise DataNotFitError(message) from error
+    except OSError as error:
+        message = f"{where}: file"
+        raise StoreError.unreachable(message, path, error) from error
+
+
+def _parse(file: BinaryIO, kind: str, options: CsvOptions) -> Iterator[pa.Table]:
+    if kind == "parquet":
+        for batch in pq.ParquetFile(file).iter_batches(batch_size=_BATCH_ROWS):
+            yield pa.Table.from_batches([batch])
+    elif kind == "jsonl":
+        yield pajson.read_json(file, read_options=pajson.ReadOptions(block_size=_JSON_BLOCK))
+    else:
+        yield _read_csv(file, options, tab="\t" if kind == "tsv" else ",")
+
+
+def _read_csv(file: BinaryIO, options: CsvOptions, *, tab: str) -> pa.Table:
+    convert = pacsv.ConvertOptions(strings_can_be_null=True, decimal_point=options.decimal)
+    if options.null_values:
+        convert.null_values = list(options.null_values)
+    # Not the streaming reader: that one fixes a column's type by the first block alone.
+    return pacsv.read_csv(
+        file,
+        read_options=pacsv.ReadOptions(encoding=options.encoding),
+        parse_options=pacsv.ParseOptions(
+            delimiter=options.delimiter or tab, quote_char=options.quote, newlines_in_values=True
+        ),
+        convert_options=convert,
+    )

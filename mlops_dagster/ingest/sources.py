@@ -1,0 +1,55 @@
+"""One door to every kind of source."""
+
+from collections.abc import Iterator
+from typing import assert_never
+
+import pyarrow as pa
+
+from mlops_dagster.ingest import source_asset, source_file, source_function, source_sql
+from mlops_dagster.ingest.cursor import Since
+from mlops_dagster.ingest.spec import AssetSource, FileSource, FunctionSource, SqlSource
+
+AnySource = FileSource | SqlSource | FunctionSource | AssetSource
+
+
+def read(
+    source: AnySource, *, since: Since | None, where: str, value: object = None
+) -> Iterator[pa.Table]:
+    """Read a source past `since`; `value` is that of an asset source."""
+    match source:
+        case FileSource():
+            return source_file.read(source, where=where)
+        case SqlSource():
+            return source_sql.read(source, since=since, where=where)
+        case FunctionSource():
+            return source_function.read(source, since=since, where=where)
+        case AssetSource():
+            return source_asset.read(source, value=value, where=where)
+        case _:
+            assert_never(source)
+
+
+def state(source: AnySource, *, cursor: str | None, where: str) -> str | None:
+    """Fingerprint a source cheaply, for a sensor; None when it cannot be told."""
+    match source:
+        case FileSource():
+            return source_file.state(source, where=where)
+        case SqlSource():
+            return source_sql.state(source, cursor=cursor, where=where)
+        case FunctionSource():
+            return source_function.state(source, where=where)
+        case AssetSource():
+            return source_asset.state(source, where=where)
+        case _:
+            assert_never(source)
+
+
+def place(source: AnySource, *, where: str) -> str:
+    """Name where a source is, for people and without a secret."""
+    match source:
+        case SqlSource():
+            return source_sql.address(source, where=where)
+        case AssetSource():
+            return "/".join(source.key)
+        case _:
+            return source.path

@@ -1,0 +1,222 @@
+"""`build_lifecycle(spec)`: the only place where the rooms meet, and where they meet Dagster."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+import mlops_dagster.deploy.assets as deploy
+import mlops_dagster.evaluate.assets as evaluate
+import mlops_dagster.features.assets as features
+import mlops_dagster.ingest.assets as ingest
+import mlops_dagster.monitor.assets as monitor
+import mlops_dagster.register.assets as register
+import mlops_dagster.serve.assets as serve
+import mlops_dagster.train.assets as train
+import mlops_dagster.validate.assets as validate
+from mlops_dagster.declaration import LookupJoin
+from mlops_dagster.deploy.sensors import build_approval_sensor
+from mlops_dagster.errors import SpecError
+from mlops_dagster.records import Snapshot
+from mlops_dagster.resources import MODEL, RECORDS, RECORDS_KEY, SEGMENT, WORKBENCH, WORKBENCH_KEY
+from mlops_dagster.retrain.sensors import Watched, build_drift_sensor, build_freshness_sensor
+from mlops_dagster.spec import LifecycleSpec
+from mlops_dagster.stage import Stage, asset_key, build_stage_asset
+from mlops_dagster.workbench import StepContext
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+JOBS: Mapping[str, tuple[str, str]] = {
+    "lifecycle": (
+        (
+            "raw_data validated_data features trained_model evaluation registered_model deployment "
+            "predictions monitoring"
+        ),
+        "The whole life: take in rows, judge them, train, judge the model, put it live, score, watch.",
+    ),
+    "update": (
+        "raw_data validated_data predictions monitoring",
+        "Take in new rows, judge them, score them with the champion, and watch them.",
+    ),
+    "retrain": (
+        "features trained_model evaluation registered_model deployment",
+        "Train a candidate on the accepted rows; it goes live only if it passes every gate.",
+    ),
+    "deploy": ("deployment", "Put the newest accepted version live, if it may."),
+    "score": ("predictions", "Score the rows whose target is still unknown."),
+    "monitor": ("monitoring", "Look at the age of data and model, and at drift."),
+}
+_DECLARED: dict[str, LifecycleSpec] = {}
+
+
+def build_lifecycle(
+    spec: LifecycleSpec, *, prefix: Sequence[str] = (), sensors: bool = True
+) -> dg.Definitions:
+    """Turn one declaration into assets, checks, jobs, schedules and sensors.
+
+    The result merges with any other definitions (`dg.Definitions.merge`). Without `sensors`, give the
+    declarations to `build_shared_sensors`: one pair then serves all models of a location.
+    """
+    model = spec.identity
+    _remember(spec)
+    assets = [build_stage_asset(model, one, prefix=tuple(prefix)) for one in stages_of(spec)]
+    jobs = {name: _job(spec, name, prefix=tuple(prefix)) for name in JOBS}
+    schedules = [
+        dg.ScheduleDefinition(
+            name=f"{model.job(name)}_schedule",
+            job=jobs[name],
+            cron_schedule=cron,
+            default_status=_schedule_status(spec),
+        )
+        for name, cron in spec.schedules.items()
+    ]
+    watching = build_shared_sensors([spec], name=model.job("")[:-1], jobs=jobs) if sensors else []
+    return dg.Definitions(
+        assets=assets,
+        jobs=list(jobs.values()),
+        schedules=schedules,
+        sensors=[*watching, *_approval_sensor(spec, jobs)],
+        resources={WORKBENCH_KEY: WORKBENCH, RECORDS_KEY: RECORDS},
+    )
+
+
+def build_shared_sensors(
+    specs: Sequence[LifecycleSpec],
+    *,
+    name: str = "mlops",
+    jobs: Mapping[str, object] | None = None,
+) -> list[dg.SensorDefinition]:
+    """Watch several models with one pair of sensors (and one for approvals, where a person decides)."""
+    watched = [_watched(one) for one in specs]
+    running = any(sensors_run(one) for one in specs)
+    every = min(one.automation.every for one in specs)
+    asked = [
+        dg.define_asset_job(one.identity.job(job), selection=_selection(one, job, prefix=()))
+        for one in specs
+        for job in ("update", "retrain")
+    ]
+    targets = [jobs["update"], jobs["retrain"]] if jobs else asked
+    return [
+        build_freshness_sensor(
+            watched, name=f"{name}_freshness_sensor", jobs=targets, running=running, interval=every
+        ),
+        build_drift_sensor(
+            watched, name=f"{name}_drift_sensor", jobs=targets, running=running, interval=every
+        ),
+    ]
+
+
+def _approval_sensor(spec: LifecycleSpec, jobs: Mapping[str, object]) -> list[dg.SensorDefinition]:
+    if spec.deploy.promotion != "manual":
+        return []
+    return [
+        build_approval_sensor(
+            [spec.identity],
+            name=spec.identity.job("approval_sensor"),
+            jobs=[jobs["deploy"]],
+            running=sensors_run(spec),
+            interval=spec.automation.every,
+        )
+    ]
+
+
+def stages_of(spec: LifecycleSpec) -> list[Stage]:
+    """List the stages of a model's life, each as its room declares it."""
+    model = spec.identity
+    join = partial(join_inputs, spec)
+    return [
+        ingest.build_stage(model, spec.ingest, max_age=spec.monitor.freshness.max_age),
+        validate.build_stage(model, spec.validate_),
+        features.build_stage(model, spec.features, joins=joins_of(spec)),
+        train.build_stage(
+            model,
+            spec.train,
+            functions=spec.features.functions,
+            reference_window=spec.monitor.drift.window if spec.monitor.drift else timedelta(days=7),
+        ),
+        evaluate.build_stage(model, spec.evaluate),
+        register.build_stage(model, spec.deploy),
+        deploy.build_stage(model, spec.deploy),
+        serve.build_stage(model, spec.serve, join=join),
+        monitor.build_stage(model, spec.monitor, join=join),
+    ]
+
+
+def joins_of(spec: LifecycleSpec) -> dict[str, LookupJoin]:
+    """Say how each second table is joined."""
+    fields = LookupJoin.model_fields
+    return {
+        name: LookupJoin(**{field: getattr(one, field) for field in fields})
+        for name, one in spec.ingest.lookups.items()
+    }
+
+
+def join_inputs(
+    spec: LifecycleSpec, context: StepContext, rows: "pa.Table", snapshot: Snapshot
+) -> "pa.Table":
+    """Add to rows what the second tables knew at the rows' own times."""
+    from mlops_dagster.scoring.inputs import join_lookups
+
+    return join_lookups(
+        context.bench, rows, lookups=snapshot.lookups, joins=joins_of(spec), at=spec.event_time
+    )
+
+
+def declared() -> Mapping[str, LifecycleSpec]:
+    """List what was built in this process, by `name` or `name/segment`."""
+    return dict(_DECLARED)
+
+
+def sensors_run(spec: LifecycleSpec) -> bool:
+    """Tell whether the sensors of a model are on at first load."""
+    return spec.automation.sensors == "running" or os.environ.get("MLOPS_SENSORS") == "running"
+
+
+def _remember(spec: LifecycleSpec) -> None:
+    name = spec.name if spec.segment == "all" else f"{spec.name}/{spec.segment}"
+    _DECLARED[name] = spec
+
+
+def _job(spec: LifecycleSpec, name: str, *, prefix: tuple[str, ...]) -> object:
+    return dg.define_asset_job(
+        spec.identity.job(name),
+        selection=_selection(spec, name, prefix=prefix),
+        description=JOBS[name][1],
+        executor_def=dg.in_process_executor,
+        tags={MODEL: spec.name, SEGMENT: spec.segment},
+    )
+
+
+def _selection(spec: LifecycleSpec, name: str, *, prefix: tuple[str, ...]) -> dg.AssetSelection:
+    keys = [asset_key(spec.identity, noun, prefix=prefix) for noun in JOBS[name][0].split()]
+    return dg.AssetSelection.assets(*keys)
+
+
+def _schedule_status(spec: LifecycleSpec) -> dg.DefaultScheduleStatus:
+    running = spec.automation.sensors == "running"
+    return dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
+
+
+def _watched(spec: LifecycleSpec) -> Watched:
+    return Watched(
+        model=spec.identity,
+        policy=spec.retrain,
+        max_age=spec.monitor.freshness.max_age,
+        source_state=_state_reader(spec),
+    )
+
+
+def _state_reader(spec: LifecycleSpec) -> Callable[[], str | None]:
+    def read() -> str | None:
+        from mlops_dagster.ingest.arrivals import source_state
+
+        return source_state(spec.identity, spec.ingest)
+
+    return read
+
+
+__all__ = ["SpecError", "build_lifecycle", "build_shared_sensors", "declared", "stages_of"]

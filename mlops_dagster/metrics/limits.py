@@ -1,0 +1,91 @@
+"""How large a distance still is chance: from redrawing rows, and from how windows differ anyway."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mlops_dagster.metrics.drift import Counts, Floats, shares
+
+DRAWS = 2_000
+FEWEST_WINDOWS = 20
+
+
+def per_test(false_alarms: float, *, tests: int) -> float:
+    """Tell the quantile each of `tests` is judged at, so that all together alarm at `false_alarms`."""
+    return float((1.0 - false_alarms) ** (1.0 / max(tests, 1)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """What a distance is when nothing drifted: `current` rows against `reference` rows."""
+
+    mean: float
+    sd: float
+    skew: float
+    reference: int
+    current: int
+
+    def limit(self, rows: int, *, quantile: float) -> float:
+        """Tell the distance that `rows` rows without drift stay under with this probability.
+
+        The distances here are roots, so they shrink with the root of 1/rows + 1/reference. That holds
+        for row counts near the calibrated one; far from it draw again.
+        """
+        now, then = 1 / rows + 1 / self.reference, 1 / self.current + 1 / self.reference
+        top = shifted_gamma_quantile(self.mean, self.sd, self.skew, quantile=quantile)
+        return max(top, 0.0) * math.sqrt(now / then)
+
+
+def calibrate(
+    reference: Counts,
+    rows: int,
+    *,
+    distance: Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], Floats],
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> Calibration:
+    """Draw the reference and a window of `rows` again and again from the reference's own shares.
+
+    Half a row is shared out among the bins, so that a value never seen before is rare, not impossible.
+    `distance` is given all pairs at once, one a line.
+    """
+    counts = np.asarray(reference, dtype=np.int64)
+    total = int(counts.sum())
+    likely = shares(counts, added=0.5 / len(counts))
+    chance = np.random.default_rng(seed)
+    found = distance(
+        chance.multinomial(total, likely, size=draws), chance.multinomial(rows, likely, size=draws)
+    )
+    mean, sd = float(np.mean(found)), float(np.std(found))
+    skew = float(np.mean((found - mean) ** 3)) / sd**3 if sd > 0 else 0.0
+    return Calibration(mean=mean, sd=sd, skew=skew, reference=total, current=rows)
+
+
+def shifted_gamma_quantile(mean: float, sd: float, skew: float, *, quantile: float) -> float:
+    """Read a quantile of the shifted gamma (Pearson III) with these three moments."""
+    from scipy.special import gammaincinv, ndtri
+
+    if sd <= 0:
+        return mean
+    if skew < 1e-3:
+        return mean + sd * float(ndtri(quantile))
+    shape = 4.0 / skew**2
+    return mean + sd * (float(gammaincinv(shape, quantile)) - shape) / math.sqrt(shape)
+
+
+def limit_over_time(distances: Sequence[float], *, quantile: float) -> float | None:
+    """Tell the distance that one more window stays under, given each past window against the rest.
+
+    None when there are fewer than 20 windows: their spread is then not known well enough.
+    """
+    from scipy.special import stdtrit
+
+    roots = np.sqrt(np.asarray(distances, dtype=np.float64))
+    windows = len(roots)
+    if windows < FEWEST_WINDOWS:
+        return None
+    reach = float(stdtrit(windows - 1, quantile)) * math.sqrt(1 + 1 / windows)
+    return float(roots.mean() + reach * roots.std(ddof=1)) ** 2

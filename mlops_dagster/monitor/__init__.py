@@ -1,0 +1,1 @@
+"""Looks at data, model and predictions as time goes by: is it fresh, did it drift, what to show."""

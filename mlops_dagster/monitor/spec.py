@@ -1,0 +1,75 @@
+"""What is declared about watching a model."""
+
+from datetime import timedelta
+
+from pydantic import Field, model_validator
+
+from mlops_dagster.declaration import Duration, Spec
+from mlops_dagster.errors import SpecError
+
+SAFE_ROWS = 30
+
+
+class FreshnessSpec(Spec):
+    """How old things may get, by the clock. What is left out is never called stale."""
+
+    max_age: Duration | None = Field(
+        default=None,
+        description="Largest age of the newest event in the data, a duration such as 36h.",
+    )
+    max_model_age: Duration | None = Field(
+        default=None,
+        description="Largest age of the champion since it was registered, a duration such as 30d.",
+    )
+
+
+class DriftSpec(Spec):
+    """How features and predictions are compared with what the champion was fitted on."""
+
+    window: Duration = Field(
+        default=timedelta(days=7),
+        description="Length of one window by event time, a duration such as 7d.",
+    )
+    false_alarms: float = Field(
+        default=0.01,
+        gt=0,
+        lt=0.5,
+        description="Share of windows without drift that may alarm, over all columns together.",
+    )
+    minimum_rows: int = Field(
+        default=300,
+        ge=SAFE_ROWS,
+        description="Fewest rows a window is judged on; below it is not applicable.",
+    )
+    columns: tuple[str, ...] = Field(
+        default=(),
+        description="The features to compare; empty means all of them.",
+    )
+    exclude: tuple[str, ...] = Field(
+        default=(),
+        description="Features that are not compared, such as one that grows by its nature.",
+    )
+    most_windows: int = Field(
+        default=60,
+        ge=1,
+        le=1000,
+        description="Most windows judged in one run; the oldest come first, the next run goes on.",
+    )
+
+    @model_validator(mode="after")
+    def _window_has_a_length(self) -> "DriftSpec":
+        if self.window <= timedelta(0):
+            message = f"monitor.drift.window: {self.window} is no length of time. Use one such as 7d."
+            raise SpecError(message)
+        return self
+
+
+class MonitorSpec(Spec):
+    """What is watched. Without `drift` only ages are."""
+
+    freshness: FreshnessSpec = Field(
+        default_factory=FreshnessSpec, description="How old data and model may get."
+    )
+    drift: DriftSpec | None = Field(
+        default=None, description="How features and predictions are compared; left out, they are not."
+    )

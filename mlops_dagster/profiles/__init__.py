@@ -1,0 +1,4 @@
+"""Mergeable profiles of tables: what a reference keeps of its rows so that later rows can be compared.
+
+`tables` makes them, `columns` says what they hold, `reference` keeps them beside a model.
+"""

@@ -1,0 +1,129 @@
+"""The profile that a model is compared with: made when it is trained, kept in the model's folder."""
+
+import json
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlops_dagster.errors import DataNotFitError, StoreError
+from mlops_dagster.profiles.columns import TableProfile, dumps, from_json, to_json
+from mlops_dagster.profiles.tables import profile_of, profile_windows
+
+PROFILE_FILE = "profile.json"
+MOST_WINDOWS = 104
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceProfile:
+    """What a model was fitted on and what it answered there; `windows` is how many it is cut into.
+
+    `window` is the length of one, None when the rows have no event time.
+    """
+
+    features: TableProfile
+    predictions: TableProfile
+    rows: int
+    windows: int = 0
+    window: timedelta | None = None
+
+
+def reference_of(
+    features: pa.Table,
+    predictions: pa.Table,
+    *,
+    event_times: pa.ChunkedArray | pa.Array | None = None,
+    window: timedelta | None = None,
+) -> ReferenceProfile:
+    """Profile the rows that a model was fitted on and its answers, row by row alike.
+
+    With `event_times` and `window` both are cut into complete windows too, so that the difference
+    between windows is known; the last 104 of them are kept.
+    Raises: DataNotFitError when the two tables have different numbers of rows.
+    """
+    if features.num_rows != predictions.num_rows:
+        message = (
+            f"profiles: {features.num_rows} rows of features and {predictions.num_rows} predictions. "
+            "Give one prediction per feature row."
+        )
+        raise DataNotFitError(message)
+    wholes = [profile_of(features), profile_of(predictions)]
+    if event_times is None or not window:
+        return ReferenceProfile(features=wholes[0], predictions=wholes[1], rows=features.num_rows)
+    numbers = windows_of(event_times, length=window)
+    cut = [
+        replace(whole, windows=tuple(_complete(table, numbers, whole)))
+        for table, whole in zip((features, predictions), wholes, strict=True)
+    ]
+    return ReferenceProfile(
+        features=cut[0],
+        predictions=cut[1],
+        rows=features.num_rows,
+        windows=len(cut[0].windows),
+        window=window,
+    )
+
+
+def write_reference(folder: Path, reference: ReferenceProfile) -> Path:
+    """Write the profile into a model's folder; the same profile gives the same bytes."""
+    content = {
+        "features": to_json(reference.features),
+        "predictions": to_json(reference.predictions),
+        "rows": reference.rows,
+        "windows": reference.windows,
+        "window_s": reference.window.total_seconds() if reference.window else None,
+    }
+    path = folder / PROFILE_FILE
+    path.write_text(dumps(content), encoding="utf-8")
+    return path
+
+
+def read_reference(folder: Path) -> ReferenceProfile:
+    """Read the profile in a model's folder.
+
+    Raises: StoreError when there is none, or a later version of this package wrote it.
+    """
+    path = folder / PROFILE_FILE
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        message = (
+            f"profiles: {path} holds no profile: {error}. "
+            "Train and register the model with this package, so that it carries one."
+        )
+        raise StoreError(message) from error
+    seconds = stored["window_s"]
+    return ReferenceProfile(
+        features=from_json(stored["features"]),
+        predictions=from_json(stored["predictions"]),
+        rows=stored["rows"],
+        windows=stored["windows"],
+        window=timedelta(seconds=seconds) if seconds else None,
+    )
+
+
+def windows_of(event_times: pa.ChunkedArray | pa.Array, *, length: timedelta) -> pa.Array:
+    """Number the window of each time, counted from the first; null stays null.
+
+    The first window starts at the midnight (UTC) of the first time.
+    """
+    stamps = pc.cast(event_times, pa.timestamp("us"))
+    moments = pc.cast(stamps, pa.int64())
+    first = pc.min(moments).as_py()
+    if first is None:
+        return pa.nulls(len(moments), pa.int64())
+    day, size = timedelta(days=1) // _MICROSECOND, length // _MICROSECOND
+    return pc.divide(pc.subtract(moments, first // day * day), size)
+
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def _complete(table: pa.Table, numbers: pa.Array, whole: TableProfile) -> list[TableProfile]:
+    """Profile the windows, without the last one: it may still have been filling."""
+    last = pc.max(numbers).as_py() or 0
+    recent = pc.and_(pc.less(numbers, last), pc.greater_equal(numbers, last - MOST_WINDOWS))
+    kept = pc.if_else(recent, numbers, pa.scalar(None, pa.int64()))
+    return list(profile_windows(table, window_of=kept, edges_from=whole).values())

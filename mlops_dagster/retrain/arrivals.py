@@ -1,0 +1,72 @@
+"""Yes or no to taking in new rows, from facts alone."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mlops_dagster.declaration import ModelIdentity, write_duration
+from mlops_dagster.records import Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """What is known of a source when a decision is due.
+
+    `state` changes when there is something new (None: the source cannot tell); `seen` is the state of
+    the last update. `newest` is the largest event time accepted.
+    """
+
+    now: datetime
+    state: str | None
+    seen: str | None
+    newest: datetime | None
+    max_age: timedelta | None
+    last_update: datetime | None
+    open_run: str | None
+    overdue_asked_for: str | None
+
+
+def decide_update(model: ModelIdentity, arrival: Arrival) -> Decision:
+    """Decide whether to take in rows now, and say why in a sentence."""
+    if arrival.state is not None and arrival.state != arrival.seen:
+        if arrival.open_run:
+            because = f"The source has changed; {arrival.open_run} is still open."
+            return answer(model, arrival, "", "none", because)
+        return answer(
+            model, arrival, f"state:{arrival.state}", "new_data", "The source has changed."
+        )
+    if sentence := overdue_sentence(arrival):
+        newest = arrival.newest.isoformat() if arrival.newest else "never"
+        if arrival.overdue_asked_for == newest:
+            because = f"{sentence} A run was asked for already and brought nothing newer."
+            return answer(model, arrival, "", "none", because)
+        return answer(model, arrival, f"overdue:{newest}", "overdue_data", sentence)
+    return answer(model, arrival, "", "none", "Nothing new at the source.")
+
+
+def overdue_sentence(arrival: Arrival) -> str:
+    """Say how old the newest event is, if it is past its age."""
+    if arrival.max_age is None:
+        return ""
+    if arrival.newest is None:
+        unknown = arrival.last_update is None and arrival.state is None
+        return "No data was taken in yet." if unknown else ""
+    age = arrival.now - arrival.newest
+    if age <= arrival.max_age:
+        return ""
+    hours = age.total_seconds() / 3600
+    return f"The newest event is {hours:.1f} h old (limit {write_duration(arrival.max_age)})."
+
+
+def answer(
+    model: ModelIdentity, arrival: Arrival, mark: str, reason: str, because: str
+) -> Decision:
+    """Write the decision; the key is the same whenever the same facts are judged again."""
+    return Decision(
+        model=model.name,
+        segment=model.segment,
+        action="update" if mark else "none",
+        reason=reason,
+        because=because,
+        at=arrival.now,
+        run_key=f"update:{model.address}:{mark}" if mark else "",
+    )

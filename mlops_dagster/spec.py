@@ -1,0 +1,117 @@
+"""`LifecycleSpec`: the declaration of one model, and the cross-checks between its rooms."""
+
+from datetime import timedelta
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from mlops_dagster.declaration import Duration, ModelIdentity, Spec
+from mlops_dagster.deploy.spec import DeploySpec
+from mlops_dagster.errors import SpecError, nearest
+from mlops_dagster.evaluate.spec import EvaluateSpec
+from mlops_dagster.features.spec import FeaturesSpec
+from mlops_dagster.ingest.spec import IngestSpec
+from mlops_dagster.metrics.quality import METRICS, metrics_for
+from mlops_dagster.monitor.spec import MonitorSpec
+from mlops_dagster.retrain.spec import RetrainSpec
+from mlops_dagster.serve.spec import ServeSpec
+from mlops_dagster.train.spec import TrainSpec
+from mlops_dagster.validate.spec import ValidateSpec
+
+JobName = Literal["lifecycle", "update", "retrain", "score", "monitor"]
+
+
+class AutomationSpec(Spec):
+    """How often the sensors look, and whether they are on when a location is first loaded."""
+
+    sensors: Literal["stopped", "running"] = Field(
+        default="stopped",
+        description="On or off at first load; MLOPS_SENSORS=running turns all on, as `make dev` does.",
+    )
+    every: Duration = Field(
+        default=timedelta(seconds=30), description="Time between two looks of a sensor."
+    )
+
+
+class LifecycleSpec(ModelIdentity):
+    """One declaration of a model: who it is, and one section for each room of its life."""
+
+    ingest: IngestSpec = Field(description="Where rows come from.")
+    validate_: ValidateSpec = Field(
+        default_factory=ValidateSpec, alias="validate", description="What rows must hold."
+    )
+    features: FeaturesSpec = Field(
+        default_factory=FeaturesSpec, description="What the model is given."
+    )
+    train: TrainSpec = Field(description="What is fitted, and on which rows.")
+    evaluate: EvaluateSpec = Field(
+        default_factory=EvaluateSpec, description="What a candidate is measured by and must reach."
+    )
+    deploy: DeploySpec = Field(default_factory=DeploySpec, description="Who lets a version serve.")
+    serve: ServeSpec = Field(default_factory=ServeSpec, description="How rows are scored.")
+    monitor: MonitorSpec = Field(
+        default_factory=MonitorSpec, description="What is watched once a model serves."
+    )
+    retrain: RetrainSpec = Field(default_factory=RetrainSpec, description="When to train again.")
+    schedules: dict[JobName, str] = Field(
+        default_factory=dict, description="A cron line (UTC) per job."
+    )
+    automation: AutomationSpec = Field(
+        default_factory=AutomationSpec, description="How the sensors run."
+    )
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """What every room may know of the model."""
+        return ModelIdentity(**{name: getattr(self, name) for name in ModelIdentity.model_fields})
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Say what a model without key, event time or cursor cannot do, one sentence each."""
+        lost = []
+        if not self.key:
+            lost.append(
+                "no key: late or corrected rows are not recognised, "
+                + ("rows are only added." if self.ingest.cursor else "the table is one snapshot.")
+            )
+        if self.event_time is None:
+            lost.append("no event_time: splits are random, windows are by arrival.")
+        return tuple(lost)
+
+    @model_validator(mode="after")
+    def _rooms_agree(self) -> Self:
+        for problem in (*self._metric_problems(), *self._time_problems()):
+            # Raised as ValueError so that pydantic gathers it with the field errors.
+            raise ValueError(problem)
+        return self
+
+    def _metric_problems(self) -> list[str]:
+        known = sorted(metrics_for(self.task))
+        asked = [("evaluate.metrics", name) for name in self.evaluate.metrics or ()]
+        asked += [
+            (f"evaluate.gates[{at}].metric", gate.metric)
+            for at, gate in enumerate(self.evaluate.gates)
+        ]
+        return [
+            f"{where}: {name!r} is not {'computed for ' + self.task if name in METRICS else 'known'}. "
+            + nearest(name, known)
+            for where, name in asked
+            if name not in known
+        ]
+
+    def _time_problems(self) -> list[str]:
+        problems = []
+        if self.train.split is not None and self.train.split.kind == "time" and not self.event_time:
+            problems.append("train.split: 'time' needs event_time. Declare it, or use 'random'.")
+        if self.ingest.lookback and not self.key:
+            problems.append("ingest.lookback: rows read again are only recognised by a key.")
+        joined_by_time = [name for name, one in self.ingest.lookups.items() if one.event_time]
+        if joined_by_time and not self.event_time:
+            problems.append(
+                f"ingest.lookups.{joined_by_time[0]}: joined as known at a row's time, so the model "
+                "needs event_time."
+            )
+        return problems
+
+
+__all__ = ["AutomationSpec", "JobName", "LifecycleSpec", "SpecError"]

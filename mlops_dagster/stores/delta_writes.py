@@ -1,0 +1,83 @@
+"""One planned change as one Delta commit, with what we note beside the rows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow.dataset as pads
+from deltalake import DeltaTable, write_deltalake
+
+from mlops_dagster.stores.changes import Change
+from mlops_dagster.stores.commits import CommitNote
+from mlops_dagster.stores.content import ContentSum, digest_of
+
+_FOREVER = "interval 36500 days"
+# With expired-log clean-up on, a checkpoint makes versions older than 30 days impossible to open.
+_CONFIGURATION = {
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": _FOREVER,
+    "delta.deletedFileRetentionDuration": _FOREVER,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """One version of a table, and what was noted with it."""
+
+    table: DeltaTable
+    stored: pads.Dataset
+    note: CommitNote
+
+
+def note_after(base: Opened | None, change: Change, state: Mapping[str, str]) -> CommitNote:
+    """Say what the table holds after a change; state that is not named is carried over."""
+    before = base.note if base else CommitNote(digest="", content=ContentSum())
+    content = before.content - change.removed + change.added
+    return CommitNote(
+        digest=digest_of(change.rows.schema, content),
+        content=content,
+        state={**before.state, **state},
+    )
+
+
+def says_nothing(base: Opened, change: Change, note: CommitNote) -> bool:
+    """Tell whether a commit would repeat the version before it."""
+    adds = change.kind in {"append", "merge"}
+    return adds and not change.rows.num_rows and note.state == base.note.state
+
+
+def put(base: Opened, change: Change, note: CommitNote) -> None:
+    """Commit rows that come, or that take the place of others."""
+    grown = set(change.rows.column_names) - set(base.stored.schema.names)
+    write_deltalake(
+        base.table,
+        change.rows,
+        mode="append" if change.kind == "append" else "overwrite",
+        schema_mode="overwrite" if change.kind == "overwrite" else "merge" if grown else None,
+        predicate=change.condition or None,
+        commit_properties=note.properties(),
+    )
+
+
+def merge(base: Opened, change: Change, note: CommitNote) -> None:
+    """Commit rows, those with a known key in place of the old ones."""
+    grown = set(change.rows.column_names) - set(base.stored.schema.names)
+    merger = base.table.merge(
+        change.rows,
+        predicate=change.condition,
+        source_alias="new",
+        target_alias="old",
+        merge_schema=bool(grown),
+        commit_properties=note.properties(),
+    )
+    merger.when_matched_update_all().when_not_matched_insert_all().execute()
+
+
+def create(uri: str, change: Change, note: CommitNote) -> None:
+    """Make the table with its first commit; one that is there already is an error."""
+    write_deltalake(
+        uri,
+        change.rows,
+        mode="error",
+        configuration=_CONFIGURATION,
+        commit_properties=note.properties(),
+    )

@@ -1,0 +1,90 @@
+"""What happens around the models: leases, accepted records, findings, decisions, the ledger of moves."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from mlops_dagster.records import Decision, Finding, Move
+
+LEASE = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pointer:
+    """The accepted record of one noun. `serial` grows by one with each move."""
+
+    path: str
+    serial: int
+
+
+class Operations(Protocol):
+    """Keeps the facts that must be agreed upon by processes. Every call is one transaction.
+
+    A lease is renewed by a thread of its holder; when the holder died, it ends after `ttl`, or at once
+    when it is seen that the process on this host is gone. Lease times are the wall clock's.
+    Raises: StoreError when the database does not answer.
+    """
+
+    def hold(
+        self, name: str, *, holder: str, wait: timedelta = timedelta(minutes=5)
+    ) -> AbstractContextManager[None]:
+        """Hold the lease `name` alone, waiting for it. A holder may take its own lease again.
+
+        Raises: ConflictError naming the holder when `wait` is over.
+        """
+
+    def holder(self, name: str) -> str | None:
+        """Tell who holds a live lease, if anybody."""
+
+    def held(self, prefix: str) -> list[str]:
+        """List the live leases whose names start so."""
+
+    def pointer(self, model: str, segment: str, noun: str) -> Pointer | None:
+        """Tell which record of a noun is accepted."""
+
+    def move_pointer(
+        self, model: str, segment: str, noun: str, *, path: str, expected: int | None
+    ) -> None:
+        """Accept a record, if the pointer's serial is still `expected` (None: there was none).
+
+        Raises: ConflictError when it moved meanwhile.
+        """
+
+    def remember(self, model: str, segment: str, noun: str, *, fingerprint: str, path: str) -> None:
+        """Note that work with this fingerprint was done, and where its record is."""
+
+    def recall(self, model: str, segment: str, noun: str, *, fingerprint: str) -> str | None:
+        """Find the record of the newest work with this fingerprint."""
+
+    def add_findings(self, findings: Iterable[Finding]) -> int:
+        """Keep findings; the same model, segment, signal, subject and window again replaces the row.
+
+        Returns the largest id there is now.
+        """
+
+    def findings(
+        self, model: str, segment: str, *, after: int = 0, limit: int = 10_000
+    ) -> list[tuple[int, Finding]]:
+        """List findings whose id is larger, oldest first. A replaced finding gets a new id."""
+
+    def add_decision(self, decision: Decision) -> None:
+        """Keep a decision; only the newest of equal consecutive noes is kept (`at` moves on)."""
+
+    def decisions(
+        self, model: str, segment: str, *, action: str | None = None, limit: int = 50
+    ) -> Sequence[Decision]:
+        """List decisions, newest first."""
+
+    def open_move(self, move: Move) -> Move:
+        """Write an intent. Raises: ConflictError when another one of the model is open."""
+
+    def close_move(self, move_id: int, *, state: str, why: str | None = None) -> None:
+        """Mark an intent `done` or `undone`."""
+
+    def moves(self, model: str, segment: str, *, state: str | None = None) -> list[Move]:
+        """List moves, oldest first."""
+
+    def champion_at(self, model: str, segment: str, *, instant: datetime) -> Move | None:
+        """Find the last done move at or before an instant."""

@@ -1,0 +1,78 @@
+"""One row of any table as JSON text, and back to the exact row. Pure."""
+
+import base64
+import json
+from collections.abc import Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from mlops_dagster.errors import DataNotFitError
+from mlops_dagster.stores.schemas import fitted
+
+
+def to_text(rows: pa.Table) -> list[str]:
+    """Write each row as one JSON object."""
+    return [json.dumps(row, default=_told, ensure_ascii=False) for row in rows.to_pylist()]
+
+
+def from_text(texts: Sequence[str], schema: pa.Schema, *, where: str) -> pa.Table:
+    """Read rows back with the types of `schema`; a column that a row has not is null."""
+    rows = [json.loads(text) for text in texts]
+    columns = [
+        _column([row.get(field.name) for row in rows], field, where=where) for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def conform(rows: pa.Table, schema: pa.Schema, *, where: str) -> pa.Table:
+    """Bring rows that somebody mended to the types of `schema`; times may be text, naive is UTC.
+
+    Raises: DataNotFitError when a column is missing or does not fit.
+    """
+    names = schema.names
+    if missing := [name for name in names if name not in rows.column_names]:
+        raise DataNotFitError.missing_columns(where, missing, rows.column_names)
+    columns = {name: _instants(rows[name], schema.field(name).type, name, where) for name in names}
+    return fitted(where, pa.table(columns), schema)
+
+
+def _told(value: object) -> str | float:
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return str(value)
+
+
+def _column(values: list[Any], field: pa.Field, *, where: str) -> pa.Array:
+    kind = field.type
+    if pa.types.is_binary(kind):
+        values = [None if one is None else base64.b64decode(one) for one in values]
+    if pa.types.is_decimal(kind):
+        values = [None if one is None else Decimal(one) for one in values]
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        text = pa.chunked_array([pa.array(values, pa.string())])
+        return _instants(text, kind, field.name, where).cast(kind).combine_chunks()
+    return pa.array(values, kind)
+
+
+def _instants(column: pa.ChunkedArray, kind: pa.DataType, name: str, where: str) -> pa.ChunkedArray:
+    is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    if is_text and pa.types.is_timestamp(kind):
+        try:
+            read = pd.to_datetime(column.to_pandas(), utc=True, format="ISO8601")
+        except ValueError as error:
+            message = f"{where}: column {name!r} holds no ISO 8601 time: {error}"
+            raise DataNotFitError(message) from error
+        instants = pa.array(read.dt.as_unit("us"), pa.timestamp("us", "UTC"))
+        return pa.chunked_array([instants]).cast(kind)
+    zoneless = pa.types.is_timestamp(column.type) and column.type.tz is None
+    if zoneless and pa.types.is_timestamp(kind) and kind.tz:
+        return column.cast(kind, safe=False)
+    return column.cast(kind) if is_text and pa.types.is_date(kind) else column
