@@ -28,7 +28,7 @@ class Model(Spec):
     task: Task = Task.BINARY
     source: Annotated[File | Sql, Field(discriminator="kind")] = File(path="x")
     gates: tuple[Gate, ...] = ()
-    lookups: dict[str, Gate] = {}
+    lookups: dict[str, Gate] = Field(default={})
     holdout: Duration | float = Field(default=0.2, description="Rows kept back.")
     validate_: Gate | None = Field(default=None, alias="validate")
 
@@ -46,10 +46,19 @@ def said(**given: object) -> str:
         ({"task": "binary"}, "churn.task: 'binary' is not known. Did you mean 'binary_"),
         ({"source": {"path": "x", "kind": "fiel"}}, "churn.source: kind 'fiel' is not known. Did"),
         ({"source": {"kind": "file"}}, "churn.source.path: is missing. Where the file is."),
-        ({"source": {"kind": "sql", "sql": "a", "rws": 2}}, "churn.source.rws: there is no such key"),
-        ({"source": {"kind": "sql", "rows": "many"}}, "churn.source.rows: 'many' stood there; it sh"),
+        (
+            {"source": {"kind": "sql", "sql": "a", "rws": 2}},
+            "churn.source.rws: there is no such key",
+        ),
+        (
+            {"source": {"kind": "sql", "rows": "many"}},
+            "churn.source.rows: 'many' stood there; it sh",
+        ),
         ({"gates": [{"metric": "a", "at_most": 1}]}, "gates[0].at_least: is missing."),
-        ({"lookups": {"weather": {"metrik": "a"}}}, "lookups.weather.metrik: there is no such key."),
+        (
+            {"lookups": {"weather": {"metrik": "a"}}},
+            "lookups.weather.metrik: there is no such key.",
+        ),
         ({"holdout": "soon"}, "churn.holdout: 'soon' stood there; needed is a length of time"),
         ({"validate": {"metric": "a"}}, "churn.validate.at_least: is missing."),
         ({"valdate": {}}, "churn.valdate: there is no such key. Did you mean 'validate'?"),

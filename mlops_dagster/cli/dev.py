@@ -92,14 +92,25 @@ def end(process: "subprocess.Popen[bytes]") -> None:
 
 def wait_for_end(processes: "Mapping[str, subprocess.Popen[bytes]]") -> None:
     """Wait for Ctrl-C or SIGTERM. Raises: StoreError when a process ended by itself."""
+    with asked_to_end() as asked:
+        while not asked.wait(0.5):
+            for name, process in processes.items():
+                if (code := process.poll()) is not None:
+                    message = (
+                        f"{name} ended by itself with code {code}; its last lines are above. "
+                        "If the port is taken, choose another: --port, --mlflow-port."
+                    )
+                    raise StoreError(message)
+
+
+@contextmanager
+def asked_to_end() -> Iterator[Event]:
+    """Give an event that Ctrl-C and SIGTERM set, in place of what they did before."""
     asked = Event()
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(sign, lambda *_: asked.set())
-    while not asked.wait(0.5):
-        for name, process in processes.items():
-            if (code := process.poll()) is not None:
-                message = (
-                    f"{name} ended by itself with code {code}; its last lines are above. "
-                    "If the port is taken, choose another: --port, --mlflow-port."
-                )
-                raise StoreError(message)
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(one, lambda *_: asked.set()) for one in signals]
+    try:
+        yield asked
+    finally:
+        for one, handler in zip(signals, before, strict=True):
+            signal.signal(one, handler)

@@ -2,12 +2,13 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pandas as pd
 from pandas.api import types
 
-from mlops_dagster.cli.guesses import Guesses, is_date, is_text
+from mlops_dagster.cli.column_kinds import is_date, is_text
+from mlops_dagster.cli.guesses import Guesses
 
 MOST_LABELS = 20
 MOST_RANGES = 30
@@ -37,12 +38,11 @@ def around(low: float, high: float) -> tuple[float, float]:
     return _outward(below, math.floor), _outward(high + slack, math.ceil)
 
 
-def _outward(value: float, rounding: object) -> float:
+def _outward(value: float, rounding: Callable[[float], int]) -> float:
     if value == 0 or not math.isfinite(value):
         return 0.0
     unit = 10.0 ** (math.floor(math.log10(abs(value))) - 2)
-    steps = math.floor(value / unit) if rounding is math.floor else math.ceil(value / unit)
-    return float(f"{steps * unit:.6g}")
+    return float(f"{rounding(value / unit) * unit:.6g}")
 
 
 def _has_range(column: pd.Series) -> bool:
@@ -60,7 +60,7 @@ def _members(rows: pd.DataFrame, name: str, *, severity: str) -> Iterator[str]:
     yield _line("expect_column_values_to_be_in_set", arguments, severity=severity)
 
 
-def _line(kind: str, arguments: dict[str, object], *, severity: str) -> str:
+def _line(kind: str, arguments: Mapping[str, object], *, severity: str) -> str:
     written = ", ".join(
         f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in arguments.items()
     )

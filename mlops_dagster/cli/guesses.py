@@ -9,6 +9,7 @@ from itertools import combinations
 import pandas as pd
 from pandas.api import types
 
+from mlops_dagster.cli.column_kinds import as_time, can_name, is_counter, is_date, is_text, shown
 from mlops_dagster.declaration import Task
 from mlops_dagster.errors import DataNotFitError
 
@@ -23,7 +24,6 @@ _ID_NAME = re.compile(
 )
 _TIME_NAME = re.compile(r"time|date|timestamp|_at$|day|month|when|created|signup", re.IGNORECASE)
 _BIRTH_NAME = re.compile(r"birth|dob", re.IGNORECASE)
-_ISO_DATE = re.compile(r"^\s*\d{4}-\d{2}(-\d{2})?([T ]\d{2}:\d{2}.*)?\s*$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ def refuse_unfit(rows: pd.DataFrame, target: str) -> None:
         raise DataNotFitError(message)
     if known.nunique() == 1:
         message = (
-            f"--target: {target!r} is {known.iloc[0]!r} in every row. "
+            f"--target: {target!r} is {shown(known.iloc[:1])} in every row. "
             "A model needs at least two different values to learn from."
         )
         raise DataNotFitError(message)
@@ -133,7 +133,7 @@ def _refuse_rare(known: pd.Series, name: str) -> None:
     counts = known.value_counts()
     if counts.iloc[-1] < FEWEST_OF_A_CLASS:
         message = (
-            f"--target: {name!r} is {counts.index[-1]!r} in only {counts.iloc[-1]} of {len(known)} "
+            f"--target: {name!r} is {shown([counts.index[-1]])} in only {counts.iloc[-1]} of {len(known)} "
             f"rows; at least {FEWEST_OF_A_CLASS} are needed to learn it and to judge it."
         )
         raise DataNotFitError(message)
@@ -155,25 +155,6 @@ def _refuse_texts(known: pd.Series, name: str) -> None:
             "neither a label nor a number. Name another column."
         )
         raise DataNotFitError(message)
-
-
-def is_date(column: pd.Series) -> bool:
-    """Tell whether a column holds times: as such, or as ISO 8601 text."""
-    known = column.dropna()
-    if known.empty:
-        return False
-    if types.is_datetime64_any_dtype(known):
-        return True
-    if hasattr(known.iloc[0], "isoformat"):
-        return True
-    if not isinstance(known.iloc[0], str):
-        return False
-    return bool(known.map(lambda one: isinstance(one, str) and bool(_ISO_DATE.match(one))).all())
-
-
-def as_time(column: pd.Series) -> pd.Series:
-    """Read a column of dates as instants."""
-    return pd.to_datetime(column, utc=True, format="ISO8601" if is_text(column) else None)
 
 
 def guess_event_time(rows: pd.DataFrame, dates: Sequence[str]) -> tuple[str | None, str]:
@@ -215,24 +196,6 @@ def guess_key(
         "no column names one row: late or corrected rows are not recognised, and the table is one "
         "snapshot, replaced when its content changes"
     )
-
-
-def can_name(column: pd.Series) -> bool:
-    """Tell whether a column's type can be a key: text or whole numbers."""
-    return is_text(column) or types.is_integer_dtype(column)
-
-
-def is_text(column: pd.Series) -> bool:
-    """Tell whether a column holds text."""
-    known = column.dropna()
-    return len(known) > 0 and isinstance(known.iloc[0], str)
-
-
-def is_counter(column: pd.Series) -> bool:
-    """Tell whether whole numbers count the rows: 1, 2, 3, ... in any order."""
-    if not types.is_integer_dtype(column):
-        return False
-    return bool(column.is_unique and column.max() - column.min() == len(column) - 1)
 
 
 def guess_excluded(rows: pd.DataFrame, names: Sequence[str], *, target: str) -> dict[str, str]:
@@ -302,9 +265,3 @@ def guess_split(rows: pd.DataFrame, *, target: str, event_time: str | None, task
             because=f"a fifth of the rows at random: the newest {days} days do not hold every class",
         )
     return Split(holdout_days=days, because=f"the newest {late.sum()} of {len(known)} rows by time")
-
-
-def shown(values: Sequence[object]) -> str:
-    """List a few values."""
-    words = [repr(one.item() if hasattr(one, "item") else one) for one in list(values)[:5]]
-    return ", ".join(words) + (", ..." if len(values) > 5 else "")

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import pandas as pd
 
@@ -33,8 +34,9 @@ class Project:
 
     @property
     def package(self) -> str:
-        """The Python package: the model's name, unless Python has a module of that name."""
-        return f"{self.name}_model" if self.name in sys.stdlib_module_names else self.name
+        """The Python package: the model's name, unless another module has it."""
+        taken = self.name in {*sys.stdlib_module_names, "tests"} or find_spec(self.name) is not None
+        return f"{self.name}_model" if taken else self.name
 
 
 def project_files(project: Project) -> dict[str, str]:

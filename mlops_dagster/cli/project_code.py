@@ -5,7 +5,8 @@ import json
 import pandas as pd
 from pandas.api import types
 
-from mlops_dagster.cli.guesses import Guesses, is_text
+from mlops_dagster.cli.column_kinds import is_text
+from mlops_dagster.cli.guesses import Guesses
 
 DEFINITIONS = '''"""What Dagster loads: the model of `lifecycle.yaml`, and whatever you merge with it."""
 

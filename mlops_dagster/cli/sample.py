@@ -101,7 +101,7 @@ def _open(address: Address) -> "Engine":
         if url.get_backend_name() == "sqlite" and url.database and "://" not in url.database:
             _refuse_absent(Path(url.database))
         return create_engine(url)
-    except (ArgumentError, NoSuchModuleError):
+    except (ArgumentError, NoSuchModuleError, ValueError):
         message = f"--data: {address.shown} is no SQLAlchemy address such as postgresql://host/db."
         raise SpecError(message) from None
     except ModuleNotFoundError as error:

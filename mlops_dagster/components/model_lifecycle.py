@@ -5,11 +5,11 @@ from typing import Any, Self
 
 import dagster as dg
 from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import InitErrorDetails
 
 from mlops_dagster.components.scaffold import ModelLifecycleScaffolder
 from mlops_dagster.components.schema import allow_templates
-from mlops_dagster.declaration_errors import Location, describe, find_place
+from mlops_dagster.declaration_errors import Location, describe, find_place, show
 from mlops_dagster.declaration_file import read_declaration, shape_errors
 from mlops_dagster.spec import LifecycleSpec
 
@@ -94,11 +94,11 @@ def in_sentences(error: ValidationError) -> ValidationError:
     """Rewrite errors for people, at the places where `dg` looks up the line of the file."""
     details = [
         InitErrorDetails(
-            type=PydanticCustomError(
-                "declaration", "{said}", {"said": describe(one, LifecycleSpec)}
-            ),
+            # `dg` makes the errors anew with line numbers, which fails for types of our own.
+            type="value_error",
             loc=find_place(LifecycleSpec, one["loc"]).path,
-            input=one["input"],
+            input=show(one["input"]),
+            ctx={"error": describe(one, LifecycleSpec)},
         )
         for one in error.errors(include_url=False)
     ]

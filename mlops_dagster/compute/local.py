@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Generic, Protocol, TypeAlias, TypeVar
+from uuid import uuid4
 
 import duckdb
 import pyarrow as pa
@@ -121,7 +122,8 @@ class LocalCompute:
         config: dict[str, str | bool | int | float | list[str]] = {
             "autoinstall_known_extensions": False,
             "python_enable_replacements": False,
-            "temp_directory": str(self.spill),
+            # Two databases that spill into one folder overwrite each other's files.
+            "temp_directory": str(self.spill / uuid4().hex),
         }
         if self.memory_limit:
             config["memory_limit"] = self.memory_limit

@@ -39,7 +39,7 @@ SELECT lookup.position AS position FROM spine LEFT JOIN lookup ON {same} ORDER B
 """
 
 
-def join_as_known(
+def join_as_known(  # noqa: PLR0913 - each argument names one part of the join
     compute: Compute,
     spine: pa.Table,
     lookup: pa.Table,
@@ -107,10 +107,11 @@ def _same(key: Sequence[str], right: str) -> str:
 def _positions_by_key(
     compute: Compute, spine: pa.Table, lookup: pa.Table, *, where: str, key: Sequence[str]
 ) -> pa.ChunkedArray:
-    different = lookup.group_by(list(key)).aggregate([]).num_rows
-    if different < lookup.num_rows:
+    keys = lookup.select(list(key)).drop_null()
+    different = keys.group_by(list(key)).aggregate([]).num_rows
+    if different < keys.num_rows:
         message = (
-            f"{where}: {lookup.num_rows} rows have only {different} different keys {list(key)}, so which "
+            f"{where}: {keys.num_rows} rows have only {different} different keys {list(key)}, so which "
             "one to take is not said. Name its event_time, or give each key once."
         )
         raise DataNotFitError(message)

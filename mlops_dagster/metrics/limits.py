@@ -11,6 +11,7 @@ from mlops_dagster.metrics.drift import Counts, Floats, shares
 
 DRAWS = 2_000
 FEWEST_WINDOWS = 20
+_LARGEST = 20
 
 
 def per_test(false_alarms: float, *, tests: int) -> float:
@@ -27,16 +28,23 @@ class Calibration:
     skew: float
     reference: int
     current: int
+    draws: int
+    largest: tuple[float, ...]
 
     def limit(self, rows: int, *, quantile: float) -> float:
-        """Tell the distance that `rows` rows without drift stay under with this probability.
+        """Tell the distance that `rows` rows without drift do not pass, with this probability.
 
         The distances here are roots, so they shrink with the root of 1/rows + 1/reference. That holds
         for row counts near the calibrated one; far from it draw again.
         """
         now, then = 1 / rows + 1 / self.reference, 1 / self.current + 1 / self.reference
         top = shifted_gamma_quantile(self.mean, self.sd, self.skew, quantile=quantile)
-        return max(top, 0.0) * math.sqrt(now / then)
+        return max(top, self._drawn(quantile)) * math.sqrt(now / then)
+
+    def _drawn(self, quantile: float) -> float:
+        """The quantile as drawn: a rare value makes steps, which no smooth tail follows."""
+        rank = int((1.0 - quantile) * self.draws)
+        return self.largest[rank] if rank < len(self.largest) else 0.0
 
 
 def calibrate(
@@ -49,19 +57,27 @@ def calibrate(
 ) -> Calibration:
     """Draw the reference and a window of `rows` again and again from the reference's own shares.
 
-    Half a row is shared out among the bins, so that a value never seen before is rare, not impossible.
+    One row is shared out among the bins, so that a value never seen before is rare, not impossible.
     `distance` is given all pairs at once, one a line.
     """
     counts = np.asarray(reference, dtype=np.int64)
     total = int(counts.sum())
-    likely = shares(counts, added=0.5 / len(counts))
+    likely = shares(counts, added=1.0 / len(counts))
     chance = np.random.default_rng(seed)
     found = distance(
         chance.multinomial(total, likely, size=draws), chance.multinomial(rows, likely, size=draws)
     )
     mean, sd = float(np.mean(found)), float(np.std(found))
     skew = float(np.mean((found - mean) ** 3)) / sd**3 if sd > 0 else 0.0
-    return Calibration(mean=mean, sd=sd, skew=skew, reference=total, current=rows)
+    return Calibration(
+        mean=mean,
+        sd=sd,
+        skew=skew,
+        reference=total,
+        current=rows,
+        draws=draws,
+        largest=tuple(np.sort(found)[: -_LARGEST - 1 : -1].tolist()),
+    )
 
 
 def shifted_gamma_quantile(mean: float, sd: float, skew: float, *, quantile: float) -> float:

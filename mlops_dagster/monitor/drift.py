@@ -6,35 +6,25 @@ values. The limit is the larger of what chance alone gives at this row count, an
 the reference differ from each other, when there are enough of them.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from mlops_dagster.metrics import drift as distances
-from mlops_dagster.metrics.drift import Floats
-from mlops_dagster.metrics.limits import (
-    FEWEST_WINDOWS,
-    Calibration,
-    calibrate,
-    limit_over_time,
-    per_test,
-)
-from mlops_dagster.monitor.pairs import Counts, Pair, pair_of_nulls, pair_of_values
+from mlops_dagster.metrics.limits import FEWEST_WINDOWS, per_test
+from mlops_dagster.monitor.limits import NULLS, Limits
+from mlops_dagster.monitor.pairs import Pair, pair_of_nulls, pair_of_values
 from mlops_dagster.monitor.spec import DriftSpec
-from mlops_dagster.profiles.columns import (
-    CategoryProfile,
-    ColumnProfile,
-    TableProfile,
-    subtract,
-)
+from mlops_dagster.profiles.columns import CategoryProfile, TableProfile
 from mlops_dagster.records import Outcome
 
 MINOR_JS = 0.05
 MAJOR_PSI = 0.2
-NULLS = ": null share"
+EVERYTHING = "all columns"
+CHANCE_ONLY = (
+    f"the limit is of chance alone: the reference has fewer than {FEWEST_WINDOWS} windows to tell how "
+    "windows differ anyway"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,24 +51,14 @@ class ColumnVerdict:
     new_labels: tuple[str, ...] = ()
 
     @property
+    def of_nulls(self) -> bool:
+        """Tell whether it is about the share of nulls, not about values."""
+        return self.column.endswith(NULLS)
+
+    @property
     def excess(self) -> float:
         """How many times the limit the value is; 0 when it was not judged."""
         return 0.0 if self.value is None else self.value / max(self.limit or 0.0, 1e-12)
-
-
-class ChanceLimits:
-    """What chance alone gives, drawn once per column and doubling of the row count, then scaled."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[Counts, float, int], Calibration] = {}
-
-    def limit(self, pair: Pair, *, quantile: float) -> float:
-        """Tell the distance that a window of the pair's rows stays under when nothing drifted."""
-        near = 1 << (pair.rows.bit_length() - 1)
-        key = (pair.reference, float(sum(pair.bounds)), near)
-        if key not in self._known:
-            self._known[key] = calibrate(pair.reference, near, distance=_measured(pair))
-        return self._known[key].limit(pair.rows, quantile=quantile)
 
 
 def judge_drift(
@@ -86,7 +66,7 @@ def judge_drift(
     current: TableProfile,
     *,
     spec: DriftSpec,
-    limits: ChanceLimits | None = None,
+    limits: Limits | None = None,
 ) -> list[ColumnVerdict]:
     """Judge each column of a window against the reference, at the declared rate of false alarms.
 
@@ -101,18 +81,27 @@ def judge_drift(
             plain.append(_not_applicable(name, reference, current, reason))
         pairs += _pairs(reference, current, name, spec=spec, values=not reason)
     quantile = per_test(spec.false_alarms, tests=len(pairs))
-    chance = limits or ChanceLimits()
-    past = _leave_one_out(reference, spec)
-    judged = [
-        _judge(
-            pair,
-            chance=chance.limit(pair, quantile=quantile),
-            time=limit_over_time(_past_distances(pair, past), quantile=quantile),
-            windows=len(past),
-        )
-        for pair in pairs
-    ]
+    known = limits or Limits(reference, spec)
+    judged = [_judge(pair, known, quantile=quantile) for pair in pairs]
     return sorted(judged + plain, key=lambda verdict: -verdict.excess)
+
+
+def too_few_rows(
+    reference: TableProfile, current: TableProfile, *, spec: DriftSpec
+) -> ColumnVerdict:
+    """Say once for all columns that a window has too few rows to be judged."""
+    return ColumnVerdict(
+        column=EVERYTHING,
+        measure="none",
+        outcome=Outcome.NOT_APPLICABLE,
+        because=f"{EVERYTHING}: not applicable, {_too_few(current, spec)}.",
+        rows=current.rows,
+        reference_rows=reference.rows,
+    )
+
+
+def _too_few(current: TableProfile, spec: DriftSpec) -> str:
+    return f"the window has {current.rows} rows, fewer than the {spec.minimum_rows} needed"
 
 
 def _is_compared(name: str, spec: DriftSpec) -> bool:
@@ -131,7 +120,7 @@ def _reason_not_to(
     if not before.rows:
         return "the reference has no value in it"
     if current.rows < spec.minimum_rows:
-        return f"the window has {current.rows} rows, fewer than the {spec.minimum_rows} needed"
+        return _too_few(current, spec)
     if now.rows < spec.minimum_rows:
         return (
             f"only {now.rows} of {current.rows} rows have a value, fewer than the "
@@ -166,60 +155,18 @@ def _pairs(
         yield pair_of_nulls(name + NULLS, before, now)
 
 
-def _measured(
-    pair: Pair,
-) -> Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], Floats]:
-    """The distance that a pair is judged by."""
-    if pair.measure == "js":
-        return distances.jensen_shannon
-
-    def moved(reference: npt.ArrayLike, current: npt.ArrayLike) -> Floats:
-        found = distances.wasserstein(reference, current, bounds=pair.bounds, steps=pair.steps)
-        return np.asarray(found / pair.spread)
-
-    return moved
-
-
-def _leave_one_out(
-    reference: TableProfile, spec: DriftSpec
-) -> list[tuple[TableProfile, TableProfile]]:
-    """Each window of the reference with the rest of it, for windows with enough rows."""
-    enough = [window for window in reference.windows if window.rows >= spec.minimum_rows]
-    if len(enough) < FEWEST_WINDOWS:
-        return []
-    return [(subtract(reference, window), window) for window in enough]
-
-
-def _past_distances(pair: Pair, past: Sequence[tuple[TableProfile, TableProfile]]) -> list[float]:
-    name = pair.name.removesuffix(NULLS)
-    found: list[float] = []
-    for rest, window in past:
-        before, now = rest.columns[name], window.columns[name]
-        one = _same_kind(pair, before, now)
-        if one is not None:
-            found.append(float(_measured(pair)(np.asarray(one.reference), np.asarray(one.current))))
-    return found
-
-
-def _same_kind(pair: Pair, before: ColumnProfile, now: ColumnProfile) -> Pair | None:
-    if pair.name.endswith(NULLS):
-        return pair_of_nulls(pair.name, before, now)
-    if not before.rows or not now.rows:
-        return None
-    return pair_of_values(pair.name, before, now)
-
-
-def _judge(pair: Pair, *, chance: float, time: float | None, windows: int) -> ColumnVerdict:
-    value = float(_measured(pair)(np.asarray(pair.reference), np.asarray(pair.current)))
-    limit = max(chance, time or 0.0)
-    alarm = value > limit
+def _judge(pair: Pair, limits: Limits, *, quantile: float) -> ColumnVerdict:
+    value = float(pair.distance(pair.reference, pair.current))
+    time = limits.over_time(pair, quantile=quantile)
+    limit = max(limits.chance(pair, quantile=quantile), time or 0.0)
+    alarm = value > limit * (1 + 1e-9)  # an equal one must not alarm by rounding
     effects = _effects(pair)
     severity = _severity(effects) if alarm else ""
     return ColumnVerdict(
         column=pair.name,
         measure=pair.measure,
         outcome=Outcome.REFUSED if alarm else Outcome.PASSED,
-        because=_sentence(pair, (value, limit), severity=severity, time=time, windows=windows),
+        because=_sentence(pair, (value, limit), severity=severity, chance_only=time is None),
         rows=pair.rows,
         reference_rows=sum(pair.reference),
         value=value,
@@ -247,27 +194,19 @@ def _severity(effects: Mapping[str, float]) -> Literal["minor", "moderate", "maj
 
 
 def _sentence(
-    pair: Pair,
-    found: tuple[float, float],
-    *,
-    severity: str,
-    time: float | None,
-    windows: int,
+    pair: Pair, found: tuple[float, float], *, severity: str, chance_only: bool
 ) -> str:
-    value, limit = found
-    unit = " sd" if pair.measure == "w1_sd" else ""
-    name = "W1" if pair.measure == "w1_sd" else "JS"
-    told = f"{pair.name}: {name} {value:.4f}{unit}, limit {limit:.4f}{unit}, n={pair.rows}"
-    told += f" against {sum(pair.reference)}"
+    unit, name = (" sd", "W1") if pair.measure == "w1_sd" else ("", "JS")
+    told = f"{pair.name}: {name} {found[0]:.4f}{unit}, limit {found[1]:.4f}{unit}"
+    told += f", n={pair.rows} against {sum(pair.reference)}"
     told += f"; {severity} drift" if severity else ""
-    if pair.new_labels:
-        told += f"; new: {', '.join(pair.new_labels[:5])}"
-        told += f" and {len(pair.new_labels) - 5} more" if len(pair.new_labels) > 5 else ""
-    if time is None:
-        told += (
-            f"; the limit is of chance alone, since the reference has fewer than {FEWEST_WINDOWS} "
-            "windows to tell how they differ anyway"
-            if windows < FEWEST_WINDOWS
-            else "; the limit is of chance alone"
-        )
+    told += _named(pair.new_labels)
+    told += f"; {CHANCE_ONLY}" if chance_only else ""
     return told + "."
+
+
+def _named(labels: tuple[str, ...]) -> str:
+    if not labels:
+        return ""
+    rest = f" and {len(labels) - 5} more" if len(labels) > 5 else ""
+    return f"; new: {', '.join(labels[:5])}{rest}"

@@ -1,16 +1,19 @@
 """The same column of two profiles, as two rows of counts over the same cells."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from mlops_dagster.errors import DataNotFitError
+from mlops_dagster.metrics import drift
+from mlops_dagster.metrics.drift import Floats
 from mlops_dagster.profiles.columns import CategoryProfile, ColumnProfile, NumericProfile
 
 Counts: TypeAlias = tuple[int, ...]
 COARSE_BINS = 20
+RARE = 5
 # How far beyond the reference's edges rows may count: one absurd value must not decide a distance.
 REACH_SD = 3.0
 
@@ -34,14 +37,36 @@ class Pair:
         """How many rows are judged."""
         return sum(self.current)
 
+    def distance(self, reference: npt.ArrayLike, current: npt.ArrayLike) -> Floats:
+        """Measure how far counts in this pair's cells are apart, as this pair is judged."""
+        if self.measure == "js":
+            return drift.jensen_shannon(reference, current)
+        found = drift.wasserstein(reference, current, bounds=self.bounds, steps=self.steps)
+        return np.asarray(found / self.spread)
+
+    @property
+    def has_rare_cells(self) -> bool:
+        """Tell whether fewer than five rows are expected in some label's cell."""
+        share = self.rows / max(sum(self.reference), 1)
+        return self.measure == "js" and min(self.reference) * share < RARE
+
+    @property
+    def widest(self) -> "Pair":
+        """The same pair with the bounds as far as they go, whatever the current rows hold."""
+        if not self.bounds:
+            return self
+        reach = REACH_SD * self.spread
+        inner = self.bounds[1:-1]
+        return replace(self, bounds=(inner[0] - reach, *inner, inner[-1] + reach))
+
     def coarse(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Join neighbouring bins of numbers until each has a twentieth of the reference."""
         sides = np.array([self.reference, self.current], dtype=np.int64)
         if self.labels or sides.shape[1] <= COARSE_BINS:
             return sides[0], sides[1]
         ends = np.cumsum(sides[0]) / max(sides[0].sum(), 1)
-        starts = np.unique(np.searchsorted(ends, np.arange(COARSE_BINS) / COARSE_BINS, "right"))
-        joined = np.add.reduceat(sides, starts[starts < sides.shape[1]], axis=1)
+        cuts = np.searchsorted(ends, np.arange(1, COARSE_BINS) / COARSE_BINS, "right")
+        joined = np.add.reduceat(sides, np.unique([0, *cuts]), axis=1)
         return joined[0], joined[1]
 
 
@@ -95,7 +120,7 @@ def _pair_of_numbers(name: str, before: NumericProfile, now: NumericProfile) -> 
             measure="js",
             reference=before.counts,
             current=now.counts,
-            labels=("below", *(f"{edge:g}" for edge in before.edges), "above")[-len(now.counts) :],
+            labels=("below", *(f"{edge:g}" for edge in before.edges[1:]), "above"),
         )
     return Pair(
         name=name,

@@ -2,9 +2,11 @@
 
 import json
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,7 +22,8 @@ MOST_WINDOWS = 104
 class ReferenceProfile:
     """What a model was fitted on and what it answered there; `windows` is how many it is cut into.
 
-    `window` is the length of one, None when the rows have no event time.
+    `window` is the length of one, None when the rows have no event time. `newest` is the largest event
+    time in the rows and `through` the last batch that they came with, where these are known.
     """
 
     features: TableProfile
@@ -28,6 +31,8 @@ class ReferenceProfile:
     rows: int
     windows: int = 0
     window: timedelta | None = None
+    newest: datetime | None = None
+    through: int | None = None
 
 
 def reference_of(
@@ -36,6 +41,7 @@ def reference_of(
     *,
     event_times: pa.ChunkedArray | pa.Array | None = None,
     window: timedelta | None = None,
+    through: int | None = None,
 ) -> ReferenceProfile:
     """Profile the rows that a model was fitted on and its answers, row by row alike.
 
@@ -49,18 +55,24 @@ def reference_of(
             "Give one prediction per feature row."
         )
         raise DataNotFitError(message)
-    wholes = [profile_of(features), profile_of(predictions)]
+    whole = ReferenceProfile(
+        features=profile_of(features),
+        predictions=profile_of(predictions),
+        rows=features.num_rows,
+        newest=_newest(event_times),
+        through=through,
+    )
     if event_times is None or not window:
-        return ReferenceProfile(features=wholes[0], predictions=wholes[1], rows=features.num_rows)
+        return whole
     numbers = windows_of(event_times, length=window)
     cut = [
-        replace(whole, windows=tuple(_complete(table, numbers, whole)))
-        for table, whole in zip((features, predictions), wholes, strict=True)
+        replace(one, windows=tuple(_complete(table, numbers, one)))
+        for table, one in ((features, whole.features), (predictions, whole.predictions))
     ]
-    return ReferenceProfile(
+    return replace(
+        whole,
         features=cut[0],
         predictions=cut[1],
-        rows=features.num_rows,
         windows=len(cut[0].windows),
         window=window,
     )
@@ -74,6 +86,8 @@ def write_reference(folder: Path, reference: ReferenceProfile) -> Path:
         "rows": reference.rows,
         "windows": reference.windows,
         "window_s": reference.window.total_seconds() if reference.window else None,
+        "newest": reference.newest.isoformat() if reference.newest else None,
+        "through": reference.through,
     }
     path = folder / PROFILE_FILE
     path.write_text(dumps(content), encoding="utf-8")
@@ -101,7 +115,33 @@ def read_reference(folder: Path) -> ReferenceProfile:
         rows=stored["rows"],
         windows=stored["windows"],
         window=timedelta(seconds=seconds) if seconds else None,
+        newest=datetime.fromisoformat(stored["newest"]) if stored["newest"] else None,
+        through=stored["through"],
     )
+
+
+def as_table(frame: pd.DataFrame) -> pa.Table:
+    """Turn feature rows into what is profiled; a column of mixed objects is read as text."""
+    plain = frame.reset_index(drop=True)
+    return pa.table({str(name): _array(plain[name]) for name in plain.columns})
+
+
+def _array(column: "pd.Series[Any]") -> pa.Array:
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return pa.Array.from_pandas(column.dt.tz_convert(None))
+    mixed = column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) in _MIXED
+    text = column.where(column.isna(), column.astype(str)) if mixed else column
+    return pa.Array.from_pandas(text)
+
+
+_MIXED = frozenset({"mixed", "mixed-integer", "unknown-array"})
+
+
+def _newest(event_times: pa.ChunkedArray | pa.Array | None) -> datetime | None:
+    if event_times is None:
+        return None
+    newest: datetime | None = pc.max(pc.cast(event_times, pa.timestamp("us"), safe=False)).as_py()
+    return newest.replace(tzinfo=UTC) if newest else None
 
 
 def windows_of(event_times: pa.ChunkedArray | pa.Array, *, length: timedelta) -> pa.Array:
@@ -109,7 +149,7 @@ def windows_of(event_times: pa.ChunkedArray | pa.Array, *, length: timedelta) ->
 
     The first window starts at the midnight (UTC) of the first time.
     """
-    stamps = pc.cast(event_times, pa.timestamp("us"))
+    stamps = pc.cast(event_times, pa.timestamp("us"), safe=False)
     moments = pc.cast(stamps, pa.int64())
     first = pc.min(moments).as_py()
     if first is None:

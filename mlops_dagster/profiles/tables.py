@@ -221,13 +221,22 @@ def _cut(
         text = seen["distinct"] > max(CATEGORY_CAP, sampled / 2)
         return CategoryProfile(nulls=0, comparable=empty.comparable and not text)
     steps = values is not None and len(values) <= MOST_STEPS
-    found = values if steps else seen["edges"]
-    edges = np.unique(np.asarray(found or [], dtype=np.float64))
+    found = values if steps else _steady(seen["edges"] or [], sampled)
+    edges = np.unique(np.asarray(found, dtype=np.float64))
     if len(edges) and (steps or edges[0] <= seen["lowest"]):
         # The smallest value gets a bin of its own, so that anything below it is seen as new.
         below = edges[0] - max(abs(edges[0]), 1.0) * 1e-9
         edges = np.concatenate([[below], edges])
     return NumericProfile(nulls=0, counts=(), edges=tuple(edges.tolist()), steps=steps)
+
+
+def _steady(edges: Sequence[float], sampled: int) -> list[float]:
+    """Keep the quantiles with at least five rows beyond them: no few rows may stretch the edges."""
+    return [
+        edge
+        for edge, level in zip(edges, QUANTILES, strict=False)
+        if min(level, 1 - level) * sampled >= 5
+    ]
 
 
 def _column(bins: ColumnProfile, cells: Mapping[str, Any], total: int) -> ColumnProfile:

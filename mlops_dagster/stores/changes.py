@@ -1,9 +1,13 @@
 """One change of a table, planned against the version that it starts from: what goes, what comes."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import and_, or_
+from pathlib import Path
 from typing import Literal
+from uuid import uuid4
 
 import duckdb
 import pyarrow as pa
@@ -12,14 +16,17 @@ import pyarrow.dataset as pads
 
 from mlops_dagster.errors import DataNotFitError
 from mlops_dagster.stores.content import ContentSum, content_sum, counted, sum_batches
+from mlops_dagster.stores.covers import Cover, cover_by, quoted_name, smallest_cover
 from mlops_dagster.stores.schemas import fitted, storable
+
+_PLACE = "_mlops_place"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """`rows` come, what sums to `removed` goes. `condition` is SQL: which rows to replace or match."""
+    """`rows` come, what sums to `removed` goes. `condition` is SQL: which rows are replaced."""
 
-    kind: Literal["append", "replace", "merge", "overwrite"]
+    kind: Literal["append", "replace", "overwrite"]
     rows: pa.Table
     removed: ContentSum = field(default_factory=ContentSum)
     condition: str = ""
@@ -48,45 +55,40 @@ def plan_replace(
 ) -> Change:
     """Plan to put rows in place of those whose columns equal `where`."""
     rows = fitted_or_new(name, rows, stored)
-    _check_inside(name, rows, where)
+    covers = _check_inside(name, rows, where)
     if stored is None or not set(where) <= set(stored.schema.names):
         return Change(kind="append", rows=rows)
-    terms = [
-        pads.field(column) == typed(name, rows, column, value) for column, value in where.items()
-    ]
-    chosen = terms[0]
-    for term in terms[1:]:
-        chosen = chosen & term
+    cover = reduce(and_, covers)
     return Change(
         kind="replace",
         rows=rows,
-        removed=sum_dataset(stored, filter_by=chosen),
-        condition=" AND ".join(f"{quoted(column)} = {literal(v)}" for column, v in where.items()),
+        removed=sum_dataset(stored, filter_by=cover.expression),
+        condition=cover.sql,
     )
 
 
 def plan_upsert(
     name: str, rows: pa.Table, stored: pads.Dataset | None, *, key: Sequence[str]
 ) -> Change:
-    """Plan to add rows, those with a known key in place of the old ones. Nulls in a key are equal."""
+    """Plan to add rows, those with a known key in place of the old ones. Nulls in a key are equal.
+
+    Delta's own MERGE is not used: it writes strings as views, by which Arrow cannot filter.
+    """
     rows = fitted_or_new(name, rows, stored)
     _check_key(name, rows, key)
     if stored is None or rows.num_rows == 0 or not set(key) <= set(stored.schema.names):
         return Change(kind="append", rows=rows)
-    if (known := _known_keys(stored, rows, key=key)) == 0:
+    known, fresh = _parted(rows, stored, key=key)
+    if known.num_rows == 0:
         return Change(kind="append", rows=rows)
-    old = _joined("SEMI", stored, rows, key=key)
-    if old.num_rows > known:
-        # A merge would write the new row once for each old one that has its key.
-        kept = _joined("ANTI", stored, rows, key=key)
-        every = pa.concat_tables([kept, rows], promote_options="default")
-        return Change(kind="overwrite", rows=every, removed=sum_dataset(stored))
-    return Change(
-        kind="merge",
-        rows=rows,
-        removed=content_sum(old),
-        condition=_same_key(key, "new", "old"),
-    )
+    old = _joined("old SEMI JOIN new", stored, known.select(list(key)), key=key)
+    touched = pa.concat_tables([old.cast(stored.schema), known], promote_options="default")
+    columns = [*key, *(one.name for one in stored.schema if _tells_age(one))]
+    covers = [smallest_cover(stored, part, columns) for part in (touched, fresh) if part.num_rows]
+    if any(cover is None for cover in covers):
+        return _rewritten(rows, stored.to_table(), key=key)
+    cover = reduce(or_, [one for one in covers if one is not None])
+    return _rewritten(rows, stored.to_table(filter=cover.expression), key=key, cover=cover)
 
 
 def fitted_or_new(name: str, rows: pa.Table, stored: pads.Dataset | None) -> pa.Table:
@@ -102,7 +104,25 @@ def sum_dataset(stored: pads.Dataset, *, filter_by: pc.Expression | None = None)
     return sum_batches(stored.to_batches(columns=names, filter=filter_by))
 
 
-def typed(name: str, rows: pa.Table, column: str, value: str | int) -> pa.Scalar:
+def _check_inside(name: str, rows: pa.Table, where: Mapping[str, str | int]) -> list[Cover]:
+    """See that the rows are in the part that they replace, and give its conditions."""
+    if absent := set(where) - set(rows.column_names):
+        raise DataNotFitError.missing_columns(name, sorted(absent), rows.column_names)
+    covers = []
+    for column, value in where.items():
+        chosen = _typed(name, rows, column, value)
+        same = pc.equal(rows.column(column), chosen)
+        if outside := rows.num_rows - (pc.sum(same).as_py() or 0):
+            message = (
+                f"{name}: {outside} of {rows.num_rows} rows have another {column!r} than {value!r}, "
+                "which is what they replace. Nothing was written."
+            )
+            raise DataNotFitError(message)
+        covers.append(_equals(name, column, chosen))
+    return covers
+
+
+def _typed(name: str, rows: pa.Table, column: str, value: str | int) -> pa.Scalar:
     """Give a value the type of its column."""
     kind = rows.schema.field(column).type
     try:
@@ -112,27 +132,15 @@ def typed(name: str, rows: pa.Table, column: str, value: str | int) -> pa.Scalar
         raise DataNotFitError(message) from error
 
 
-def quoted(column: str) -> str:
-    """Write a column's name in SQL."""
-    return '"' + column.replace('"', '""') + '"'
-
-
-def literal(value: str | int) -> str:
-    """Write a value in SQL."""
-    return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
-
-
-def _check_inside(name: str, rows: pa.Table, where: Mapping[str, str | int]) -> None:
-    if absent := set(where) - set(rows.column_names):
-        raise DataNotFitError.missing_columns(name, sorted(absent), rows.column_names)
-    for column, value in where.items():
-        same = pc.equal(rows.column(column), typed(name, rows, column, value))
-        if outside := rows.num_rows - (pc.sum(same).as_py() or 0):
-            message = (
-                f"{name}: {outside} of {rows.num_rows} rows have another {column!r} than {value!r}, "
-                "which is what they replace. Nothing was written."
-            )
-            raise DataNotFitError(message)
+def _equals(name: str, column: str, value: pa.Scalar) -> Cover:
+    cover = cover_by(column, pa.chunked_array([pa.array([value.as_py()], value.type)]))
+    if cover is None:
+        message = (
+            f"{name}: rows cannot be replaced by column {column!r}, which is {value.type}. "
+            "Name a column of text, whole numbers or times."
+        )
+        raise DataNotFitError(message)
+    return cover
 
 
 def _check_key(name: str, rows: pa.Table, key: Sequence[str]) -> None:
@@ -147,33 +155,55 @@ def _check_key(name: str, rows: pa.Table, key: Sequence[str]) -> None:
         raise DataNotFitError(message)
 
 
-@contextmanager
-def _sql(stored: pads.Dataset, rows: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open SQL over `old` (the table) and `new` (the rows)."""
-    with duckdb.connect(config={"autoinstall_known_extensions": False}) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.register("old", stored)
-        connection.register("new", rows)
-        yield connection
+def _parted(
+    rows: pa.Table, stored: pads.Dataset, *, key: Sequence[str]
+) -> tuple[pa.Table, pa.Table]:
+    """Part rows into those whose key the table has and the others; reads the key's columns alone."""
+    numbered = rows.select(list(key)).append_column(_PLACE, pa.array(range(rows.num_rows)))
+    there = _joined("old SEMI JOIN new", stored, numbered, key=key, columns=key)
+    found = _joined("new SEMI JOIN old", there, numbered, key=key).column(_PLACE)
+    known = pc.is_in(numbered.column(_PLACE), value_set=found.combine_chunks())
+    return rows.filter(known), rows.filter(pc.invert(known))
 
 
-def _same_key(key: Sequence[str], left: str, right: str) -> str:
-    same = "{left}.{column} IS NOT DISTINCT FROM {right}.{column}"
-    return " AND ".join(same.format(left=left, right=right, column=quoted(one)) for one in key)
+def _tells_age(column: pa.Field) -> bool:
+    """Tell whether rows that were written together are alike in a column."""
+    temporal = pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)
+    return bool(temporal or column.name.startswith("_"))
 
 
-def _known_keys(stored: pads.Dataset, rows: pa.Table, *, key: Sequence[str]) -> int:
-    """Count the rows whose key is in the table already; reads the key's columns alone."""
-    query = f"SELECT count(*) FROM new SEMI JOIN old ON {_same_key(key, 'new', 'old')}"
-    with _sql(stored, rows.select(list(key))) as connection:
-        found = connection.execute(query).fetchone()
-    return int(found[0]) if found else 0
+def _rewritten(
+    rows: pa.Table, inside: pa.Table, *, key: Sequence[str], cover: Cover | None = None
+) -> Change:
+    """Put rows beside those `inside` a part of the table (or all of it) that have other keys."""
+    kept = _joined("old ANTI JOIN new", inside, rows.select(list(key)), key=key)
+    every = pa.concat_tables([kept.cast(inside.schema), rows], promote_options="default")
+    return Change(
+        kind="replace" if cover else "overwrite",
+        rows=every.select(rows.column_names),
+        removed=content_sum(inside),
+        condition=cover.sql if cover else "",
+    )
 
 
 def _joined(
-    how: Literal["SEMI", "ANTI"], stored: pads.Dataset, rows: pa.Table, *, key: Sequence[str]
+    how: Literal["old SEMI JOIN new", "old ANTI JOIN new", "new SEMI JOIN old"],
+    old: pads.Dataset | pa.Table,
+    new: pa.Table,
+    *,
+    key: Sequence[str],
+    columns: Sequence[str] = (),
 ) -> pa.Table:
-    """Read the table's rows whose key is (SEMI) or is not (ANTI) among the new ones."""
-    query = f"SELECT * FROM old {how} JOIN new ON {_same_key(key, 'new', 'old')}"
-    with _sql(stored, rows.select(list(key))) as connection:
-        return connection.sql(query).to_arrow_table().cast(stored.schema)
+    """Choose rows by whether the other side has their key; nulls are equal."""
+    same = " AND ".join(
+        f"new.{one} IS NOT DISTINCT FROM old.{one}" for one in map(quoted_name, key)
+    )
+    chosen = ", ".join(map(quoted_name, columns)) or "*"
+    # A folder for spilled rows that no other process uses, and that is not the current one.
+    spill = str(Path(tempfile.gettempdir()) / f"mlops_dagster_spill_{uuid4().hex}")
+    config = {"autoinstall_known_extensions": "false", "temp_directory": spill}
+    with duckdb.connect(config=config) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("old", old)
+        connection.register("new", new)
+        return connection.sql(f"SELECT {chosen} FROM {how} ON {same}").to_arrow_table()

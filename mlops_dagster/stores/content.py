@@ -12,13 +12,14 @@ times of any unit; list, large and fixed-size list. `int32` and `int64` are two 
 integers and booleans as they are; dates as days; times, durations and timestamps (in UTC) as whole
 microseconds; floats as the bits of the float64, all NaN alike, -0.0 unlike 0.0; strings and bytes as the
 two halves of their blake2b-128; decimals as text and nested values as JSON text (sorted keys), then like
-strings. The word is xor-ed with a seed of its column and lane (blake2b-128 of type, name and
-"mlops_dagster") and mixed by the finaliser of splitmix64 in the first lane and of murmur3 in the second.
-A null adds nothing, so a column of nulls may come later without touching what was summed.
+strings. The word is xor-ed with a seed of its column and lane (the two halves of the blake2b-128,
+personalised "mlops_dagster", of type, a zero byte and name) and mixed by the finaliser of splitmix64 in
+the first lane and of murmur3 in the second. A null adds nothing, so a column of nulls may come later
+without touching what was summed. Halves are read as little-endian.
 
-**Rows.** A row is the mixed sum of its words, a table the sum of its rows, all modulo 2**64 and for each
-lane alone, with the number of rows beside it. Sums can be added and taken away, so a table that grows
-is never read again to know its digest.
+**Rows.** A row is the sum of its mixed words and a constant, mixed again; a table is the sum of its rows;
+all modulo 2**64 and for each lane alone, with the number of rows beside it. Sums can be added and taken
+away, so a table that grows is never read again to know its digest.
 
 **Digest.** `v1:` and the first 32 hexadecimal digits of sha256 over the JSON of format, columns and sums.
 

@@ -23,7 +23,14 @@ from mlops_dagster.stores.changes import (
 )
 from mlops_dagster.stores.commits import CommitNote, find_note
 from mlops_dagster.stores.content import ContentSum, digest_of
-from mlops_dagster.stores.delta_writes import Opened, create, merge, note_after, put, says_nothing
+from mlops_dagster.stores.delta_writes import (
+    Opened,
+    create,
+    dataset_of,
+    note_after,
+    put,
+    says_nothing,
+)
 from mlops_dagster.stores.tables import TableVersion
 
 _STORE = "table store"
@@ -44,7 +51,9 @@ class DeltaTables:
     """
 
     root: str
-    _counted: dict[tuple[str, int], ContentSum] = field(default_factory=dict, repr=False)
+    _counted: dict[tuple[str, int], ContentSum] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def latest(self, name: str) -> TableVersion | None:
         """Describe the newest version, or None when there is no such table yet."""
@@ -59,7 +68,7 @@ class DeltaTables:
     def dataset(self, name: str, *, version: int | None = None) -> pads.Dataset:
         """Open one version for reading with column and row filters pushed down; nothing is loaded."""
         with self._answering(name):
-            return self._table(name, version).to_pyarrow_dataset()
+            return dataset_of(self._table(name, version))
 
     def read(
         self, name: str, *, version: int | None = None, columns: Sequence[str] | None = None
@@ -179,7 +188,7 @@ class DeltaTables:
         return DeltaTable(self.uri(name), version=version)
 
     def _noted(self, name: str, table: DeltaTable) -> Opened:
-        stored = table.to_pyarrow_dataset()
+        stored = dataset_of(table)
         found = find_note(self.uri(name), table.version())
         if found.note and found.exact:
             return Opened(table=table, stored=stored, note=found.note)
@@ -243,8 +252,6 @@ class DeltaTables:
         try:
             if base is None:
                 create(self.uri(name), change, note)
-            elif change.kind == "merge":
-                merge(base, change, note)
             else:
                 put(base, change, note)
         except CommitFailedError:

@@ -19,6 +19,22 @@ _CONFIGURATION = {
 }
 
 
+def dataset_of(table: DeltaTable) -> pads.Dataset:
+    """Open a version's files as one dataset.
+
+    `to_pyarrow_dataset` promises Arrow more than is true: of a file that was written before a column
+    was added it says that the column has values there, so a filter for nulls passes over its rows.
+    """
+    dataset = table.to_pyarrow_dataset()
+    if table.metadata().partition_columns:
+        return dataset
+    fragments = [
+        dataset.format.make_fragment(one.path, filesystem=dataset.filesystem)
+        for one in dataset.get_fragments()
+    ]
+    return pads.FileSystemDataset(fragments, dataset.schema, dataset.format, dataset.filesystem)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
     """One version of a table, and what was noted with it."""
@@ -41,8 +57,7 @@ def note_after(base: Opened | None, change: Change, state: Mapping[str, str]) ->
 
 def says_nothing(base: Opened, change: Change, note: CommitNote) -> bool:
     """Tell whether a commit would repeat the version before it."""
-    adds = change.kind in {"append", "merge"}
-    return adds and not change.rows.num_rows and note.state == base.note.state
+    return change.kind == "append" and not change.rows.num_rows and note.state == base.note.state
 
 
 def put(base: Opened, change: Change, note: CommitNote) -> None:
@@ -56,20 +71,6 @@ def put(base: Opened, change: Change, note: CommitNote) -> None:
         predicate=change.condition or None,
         commit_properties=note.properties(),
     )
-
-
-def merge(base: Opened, change: Change, note: CommitNote) -> None:
-    """Commit rows, those with a known key in place of the old ones."""
-    grown = set(change.rows.column_names) - set(base.stored.schema.names)
-    merger = base.table.merge(
-        change.rows,
-        predicate=change.condition,
-        source_alias="new",
-        target_alias="old",
-        merge_schema=bool(grown),
-        commit_properties=note.properties(),
-    )
-    merger.when_matched_update_all().when_not_matched_insert_all().execute()
 
 
 def create(uri: str, change: Change, note: CommitNote) -> None:

@@ -99,16 +99,15 @@ class SqlOperations:
         """
         address = {"model": model, "segment": segment, "noun": noun}
         with self._database.writing() as connection:
+            move: sa.Insert | sa.Update
             if expected is None:
                 first = insert(connection, schema.pointers).values(**address, path=path, serial=1)
-                moved = connection.execute(first.on_conflict_do_nothing())
+                move = first.on_conflict_do_nothing()
             else:
-                moved = connection.execute(
-                    schema.pointers.update()
-                    .filter_by(**address, serial=expected)
-                    .values(path=path, serial=expected + 1)
-                )
-        if moved.rowcount != 1:
+                same = schema.pointers.update().filter_by(**address, serial=expected)
+                move = same.values(path=path, serial=expected + 1)
+            moved = connection.scalar(move.returning(schema.pointers.c.serial))
+        if moved is None:
             message = (
                 f"{model}/{segment}/{noun}: the accepted record moved meanwhile; it is not at serial "
                 f"{expected} any more. Read it again and decide anew."

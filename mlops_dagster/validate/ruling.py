@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mlops_dagster.records import Check, Outcome, Severity, Shown
+from mlops_dagster.records import JSON, Check, Outcome, Severity, Shown
 from mlops_dagster.validate.suite import Verdict, needed
 
 
@@ -92,13 +92,25 @@ def _shown(ruling: Ruling, verdict: Verdict) -> dict[str, Shown]:
         "expectation": Shown(kind="text", value=needed(verdict.expectation)),
         "batch": Shown(kind="integer", value=ruling.batch),
         "batch_rows": Shown(kind="integer", value=ruling.rows),
-        "observed_value": Shown(kind="json", value=verdict.observed),
+        "observed_value": _observed(verdict.observed),
     }
     if verdict.unexpected_percent is not None:
         shown["unexpected_percent"] = Shown(kind="number", value=verdict.unexpected_percent)
     if verdict.sample:
         shown["unexpected_sample"] = Shown(kind="json", value=list(verdict.sample))
     return shown
+
+
+def _observed(value: JSON) -> Shown:
+    match value:
+        case bool() | str() | None:
+            return Shown(kind="text", value=str(value))
+        case int():
+            return Shown(kind="integer", value=value)
+        case float():
+            return Shown(kind="number", value=value)
+        case _:
+            return Shown(kind="json", value=value)
 
 
 def _by_row(verdicts: Sequence[Verdict]) -> dict[int, Complaint]:

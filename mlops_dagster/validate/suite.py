@@ -188,6 +188,6 @@ def _complaints(error: Exception) -> str:
     for one in listed():
         # A union of types repeats its field once for each type; the first says most.
         by_field.setdefault(
-            ".".join(map(str, one["loc"])).replace("__root__", "kwargs"), one["message"]
+            ".".join(map(str, one["loc"])).replace("__root__", "kwargs"), one["msg"]
         )
     return "; ".join(f"{name}: {text}" for name, text in by_field.items())

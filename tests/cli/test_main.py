@@ -41,15 +41,15 @@ def test_a_wrong_command_names_the_nearest_one():
     assert "Did you mean 'status'?" in result.output
 
 
-def test_an_error_of_ours_is_one_message_without_a_traceback():
-    with CliRunner().isolated_filesystem():
-        result = CliRunner().invoke(main, ["run", "churn"])
+def test_an_error_of_ours_is_one_message_without_a_traceback(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["run", "churn"])
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: There is no workspace.yaml here")
     assert "Traceback" not in result.output
 
 
-def test_the_traceback_is_shown_on_demand():
-    with CliRunner().isolated_filesystem():
-        result = CliRunner().invoke(main, ["--traceback", "run", "churn"])
+def test_the_traceback_is_shown_on_demand(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["--traceback", "run", "churn"])
     assert type(result.exception).__name__ == "SpecError"

@@ -9,9 +9,7 @@ from mlops_dagster.clock import ReplayClock
 from mlops_dagster.declaration import ModelIdentity, Task
 from mlops_dagster.workbench import StepContext, Workbench
 
-MODEL = ModelIdentity(
-    name="shop", task=Task.BINARY, target="late", key=("id",), event_time="at"
-)
+MODEL = ModelIdentity(name="shop", task=Task.BINARY, target="late", key=("id",), event_time="at")
 
 
 @pytest.fixture

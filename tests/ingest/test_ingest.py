@@ -16,7 +16,7 @@ from mlops_dagster.ingest.spec import IngestSpec
 from mlops_dagster.stores.tables import BATCH
 
 sys.path.insert(0, str(Path(__file__).parent))
-import given  # noqa: E402 the module that the sources below are declared in
+import given  # the module that the sources below are declared in
 
 FUNCTION = {"kind": "function", "path": "given:rows"}
 SINCE = {"kind": "function", "path": "given:rows_since"}
@@ -37,7 +37,9 @@ def ingest(step, source=FUNCTION, *, source_rows=None, **spec):
 
 def stored(step, noun="raw_data") -> pd.DataFrame:
     rows = step.bench.tables.read(step.table(noun)).to_pandas()
-    return rows.sort_values([BATCH, *[one for one in ("id",) if one in rows]]).reset_index(drop=True)
+    return rows.sort_values([BATCH, *[one for one in ("id",) if one in rows]]).reset_index(
+        drop=True
+    )
 
 
 def write_sqlite(path: Path, rows: pd.DataFrame) -> None:
@@ -182,7 +184,9 @@ def test_an_iterator_of_tables_is_read_to_its_end(open_step):
 def test_lookups_are_kept_versioned_and_digested_alike(open_step):
     step = open_step()
     given.GIVEN["rows"] = frame(1)
-    weather = pd.DataFrame({"origin": ["JFK", "LGA"], "hour": frame(1, 2)["at"], "wind": [1.0, 2.0]})
+    weather = pd.DataFrame(
+        {"origin": ["JFK", "LGA"], "hour": frame(1, 2)["at"], "wind": [1.0, 2.0]}
+    )
     given.GIVEN["weather"] = weather
     lookups = {
         "weather": {
@@ -239,7 +243,10 @@ def test_a_new_column_of_the_source_is_added(open_step):
 
 
 BAD_ROWS = {
-    "null key": (frame(4, 5).assign(id=[4, None]), "1 of 2 rows have no value in the key column 'id'"),
+    "null key": (
+        frame(4, 5).assign(id=[4, None]),
+        "1 of 2 rows have no value in the key column 'id'",
+    ),
     "target away": (frame(4).drop(columns="late"), "'late' is missing"),
     "key renamed": (frame(4).rename(columns={"id": "idd"}), "'id' is missing. Did you mean 'idd'"),
     "event time away": (frame(4).drop(columns="at"), "'at' is missing"),
@@ -410,7 +417,9 @@ def test_a_postgres_table_is_read_incrementally_in_batches(open_step):
         frame(1, 2, 3, 4, 5).to_sql(table, engine, index=False)
         first = ingest(step, source, cursor="at")
         assert (first.new_rows, ingest(step, source, cursor="at").new_rows) == (5, 0)
-        frame(6, 7).assign(late=None).astype({"late": "Int64"}).to_sql(table, engine, index=False, if_exists="append")
+        frame(6, 7).assign(late=None).astype({"late": "Int64"}).to_sql(
+            table, engine, index=False, if_exists="append"
+        )
         assert ingest(step, source, cursor="at").new_rows == 2
         assert stored(step)["id"].tolist() == [1, 2, 3, 4, 5, 6, 7]
     finally:

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from scipy import stats
-from scipy.spatial.distance import jensenshannon
 
 from mlops_dagster.metrics.drift import chi2, jensen_shannon, ks, psi, wasserstein
 
+stats = pytest.importorskip("scipy.stats")
+jensenshannon = pytest.importorskip("scipy.spatial.distance").jensenshannon
 RNG = np.random.default_rng(11)
 QUANTILES = sorted(
     {i / 64 for i in range(1, 64)}

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from scipy import stats
 
 from mlops_dagster.metrics.drift import jensen_shannon, wasserstein
 from mlops_dagster.metrics.limits import (
@@ -10,6 +9,7 @@ from mlops_dagster.metrics.limits import (
     shifted_gamma_quantile,
 )
 
+stats = pytest.importorskip("scipy.stats")
 EVEN = np.full(20, 5_000)
 
 

@@ -4,12 +4,12 @@ import sys
 
 import numpy as np
 import pytest
-from sklearn import metrics as sk
 
 from mlops_dagster.declaration import Task
 from mlops_dagster.errors import SpecError
 from mlops_dagster.metrics.quality import METRICS, measure, metrics_for
 
+sk = pytest.importorskip("sklearn.metrics")
 RNG = np.random.default_rng(3)
 
 

@@ -1,6 +1,7 @@
 """The sensors on a real Dagster instance and real stores: what they ask for, once, and why not."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import dagster as dg
 import pyarrow as pa
@@ -98,7 +99,7 @@ class Scene:
         table = self.bench.tables.overwrite("churn/all/validated_data", rows)
         for noun in ("raw_data", "validated_data"):
             record = Snapshot(
-                model="churn", segment="all", run_id=f"r{count}{noun}", made_at=self.clock.now(),
+                model="churn", segment="all", run_id=f"{uuid4().hex}", made_at=self.clock.now(),
                 recorded_at=datetime.now(tz=UTC), data_version=table.ref.digest, table=table.ref,
                 new_rows=count, through=1, newest=newest,
             )  # fmt: skip

@@ -1,0 +1,53 @@
+"""What kind of values a column holds. Pure."""
+
+import re
+from collections.abc import Iterable
+
+import pandas as pd
+from pandas.api import types
+
+_ISO_DATE = re.compile(r"^\s*\d{4}-\d{2}(-\d{2})?([T ]\d{2}:\d{2}.*)?\s*$")
+
+
+def is_date(column: pd.Series) -> bool:
+    """Tell whether a column holds times: as such, or as ISO 8601 text."""
+    known = column.dropna()
+    if known.empty:
+        return False
+    if types.is_datetime64_any_dtype(known):
+        return True
+    if hasattr(known.iloc[0], "isoformat"):
+        return True
+    if not isinstance(known.iloc[0], str):
+        return False
+    return bool(known.map(lambda one: isinstance(one, str) and bool(_ISO_DATE.match(one))).all())
+
+
+def as_time(column: pd.Series) -> pd.Series:
+    """Read a column of dates as instants."""
+    return pd.to_datetime(column, utc=True, format="ISO8601" if is_text(column) else None)
+
+
+def can_name(column: pd.Series) -> bool:
+    """Tell whether a column's type can be a key: text or whole numbers."""
+    return is_text(column) or types.is_integer_dtype(column)
+
+
+def is_text(column: pd.Series) -> bool:
+    """Tell whether a column holds text."""
+    known = column.dropna()
+    return len(known) > 0 and isinstance(known.iloc[0], str)
+
+
+def is_counter(column: pd.Series) -> bool:
+    """Tell whether whole numbers count the rows: 1, 2, 3, ... in any order."""
+    if not types.is_integer_dtype(column):
+        return False
+    return bool(column.is_unique and column.max() - column.min() == len(column) - 1)
+
+
+def shown(values: Iterable[object]) -> str:
+    """List a few values."""
+    listed = list(values)
+    words = [repr(one.item() if hasattr(one, "item") else one) for one in listed[:5]]
+    return ", ".join(words) + (", ..." if len(listed) > 5 else "")

@@ -1,0 +1,60 @@
+"""A person's word on a version: kept on the version, where the deployment and the sensor read it."""
+
+from dataclasses import dataclass
+
+from mlops_dagster.clock import wall_now
+from mlops_dagster.declaration import ModelIdentity
+from mlops_dagster.errors import GateRefusedError
+from mlops_dagster.stores.registry import ModelVersion
+from mlops_dagster.workbench import Workbench
+
+APPROVAL = "mlops_dagster.approval"
+APPROVED_BY = "mlops_dagster.approved_by"
+APPROVED_WHY = "mlops_dagster.approved_why"
+APPROVED_AT = "mlops_dagster.approved_at"
+OUTCOME = "mlops_dagster.outcome"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """Who approved, and why."""
+
+    who: str
+    why: str
+
+
+def approve(
+    bench: Workbench, model: ModelIdentity, version: str, *, who: str, why: str
+) -> ModelVersion:
+    """Approve a version. The approval sensor, or the job `<model>_deploy`, then lets it serve.
+
+    Raises: GateRefusedError for a version that was refused by its gates, or without a reason.
+    """
+    if not who.strip() or not why.strip():
+        message = (
+            f"{model.registered_name} version {version}: an approval needs a name and a reason."
+        )
+        raise GateRefusedError(message)
+    found = bench.registry.version(model.registered_name, version)
+    if found.tags.get(OUTCOME) == "refused":
+        message = (
+            f"{model.registered_name} version {version} was refused by its gates: "
+            f"{found.tags.get('mlops_dagster.because', '')} It cannot be approved."
+        )
+        raise GateRefusedError(message)
+    tags = {
+        APPROVAL: "approved",
+        APPROVED_BY: who,
+        APPROVED_WHY: why,
+        APPROVED_AT: wall_now().isoformat(),
+    }
+    bench.registry.set_tags(model.registered_name, version, tags)
+    return bench.registry.version(model.registered_name, version)
+
+
+def word_on(version: ModelVersion) -> tuple[str, Word]:
+    """Read what was said of a version: the state, and by whom and why."""
+    return (
+        version.tags.get(APPROVAL, "pending"),
+        Word(who=version.tags.get(APPROVED_BY, ""), why=version.tags.get(APPROVED_WHY, "")),
+    )

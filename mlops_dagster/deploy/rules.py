@@ -1,0 +1,67 @@
+"""Whether a version may serve now, from facts alone."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mlops_dagster.records import Check, Outcome
+
+UNCHANGED = "champion_unchanged"
+LOADS = "version_loads"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """What is to be done with a version: `move` the alias, `keep` it, `wait`, or `refuse`."""
+
+    action: Literal["move", "keep", "wait", "refuse"]
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Who serves, whom the candidate was judged against, and what a person said of it."""
+
+    candidate: str
+    champion: str | None
+    judged_against: str | None
+    promotion: Literal["automatic", "manual"]
+    approval: str
+    approved_by: str = ""
+    approved_why: str = ""
+
+
+def rule(standing: Standing) -> Ruling:
+    """Decide what becomes of a candidate that passed its gates."""
+    if standing.champion == standing.candidate:
+        return Ruling(action="keep", because=f"Version {standing.candidate} serves already.")
+    if standing.champion != standing.judged_against:
+        return Ruling(
+            action="refuse",
+            because=(
+                f"Version {standing.candidate} was judged against {_named(standing.judged_against)}, "
+                f"but {_named(standing.champion)} serves now. Evaluate it again."
+            ),
+        )
+    if standing.promotion == "manual" and standing.approval != "approved":
+        return Ruling(action="wait", because=f"Version {standing.candidate} waits for an approval.")
+    if standing.promotion == "manual":
+        why = f"Approved by {standing.approved_by or 'unknown'}: {standing.approved_why or 'no reason given'}"
+        return Ruling(action="move", because=why)
+    return Ruling(
+        action="move",
+        because=f"Version {standing.candidate} passed every gate against {_named(standing.champion)}.",
+    )
+
+
+def unchanged_check(ruling: Ruling) -> Check:
+    """Show whether the champion is still the one that the candidate was judged against."""
+    refused = ruling.action == "refuse"
+    return Check(
+        name=UNCHANGED,
+        outcome=Outcome.REFUSED if refused else Outcome.PASSED,
+        because=ruling.because,
+    )
+
+
+def _named(version: str | None) -> str:
+    return f"version {version}" if version else "no champion"

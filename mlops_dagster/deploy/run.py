@@ -1,0 +1,108 @@
+"""Let the newest accepted version serve, or say what it waits for, or why it may not."""
+
+import hashlib
+
+from mlops_dagster.deploy.approval import APPROVAL, word_on
+from mlops_dagster.deploy.moves import Order, champion_lock, champion_of, move_champion, settle
+from mlops_dagster.deploy.rules import LOADS, Ruling, Standing, rule, unchanged_check
+from mlops_dagster.deploy.spec import DeploySpec
+from mlops_dagster.errors import ConflictError
+from mlops_dagster.records import Check, Deployment, Outcome, RegisteredVersion, Shown
+from mlops_dagster.workbench import StepContext
+
+
+def run(context: StepContext, spec: DeploySpec, registered: RegisteredVersion) -> Deployment:
+    """Decide about a registered version, and move the alias if it may serve.
+
+    Raises: StoreError when the version cannot be loaded or is not what was registered.
+    """
+    bench, model = context.bench, context.model
+    with bench.operations.hold(champion_lock(model), holder=f"{context.run_id}/deployment"):
+        settle(bench, model)
+    standing = standing_of(context, spec, registered)
+    ruling = rule(standing)
+    checks = [unchanged_check(ruling)]
+    if ruling.action == "move":
+        ruling, loads = carry_out(context, standing, ruling)
+        checks = [unchanged_check(ruling), loads]
+    return deployment(context, registered, standing, ruling, tuple(checks))
+
+
+def standing_of(context: StepContext, spec: DeploySpec, registered: RegisteredVersion) -> Standing:
+    """Gather what the rules judge."""
+    bench = context.bench
+    version = bench.registry.version(registered.registered_name, registered.version)
+    state, word = word_on(version)
+    return Standing(
+        candidate=registered.version,
+        champion=champion_of(bench, context.model),
+        judged_against=registered.judged_against,
+        promotion=spec.promotion,
+        approval=state,
+        approved_by=word.who,
+        approved_why=word.why,
+    )
+
+
+def carry_out(context: StepContext, standing: Standing, ruling: Ruling) -> tuple[Ruling, Check]:
+    """Move the alias. Another champion in the meantime is a refusal, a broken version an error."""
+    order = Order(
+        to_version=standing.candidate,
+        expected=standing.judged_against,
+        who=standing.approved_by or f"run {context.run_id}",
+        why=ruling.because,
+    )
+    loads = f"Version {standing.candidate} is what was registered, loads, and answers its example."
+    try:
+        move_champion(context.bench, context.model, order)
+    except ConflictError as error:
+        return Ruling(action="refuse", because=str(error)), Check(
+            name=LOADS, outcome=Outcome.NOT_APPLICABLE, because="It was not its turn."
+        )
+    return ruling, Check(name=LOADS, outcome=Outcome.PASSED, because=loads)
+
+
+def deployment(
+    context: StepContext,
+    registered: RegisteredVersion,
+    standing: Standing,
+    ruling: Ruling,
+    checks: tuple[Check, ...],
+) -> Deployment:
+    """Write down which version serves now, and why."""
+    moved = ruling.action == "move"
+    serves = standing.candidate if ruling.action in {"move", "keep"} else standing.champion
+    outcomes = {
+        "move": Outcome.PASSED,
+        "keep": Outcome.PASSED,
+        "wait": Outcome.NOT_APPLICABLE,
+        "refuse": Outcome.REFUSED,
+    }
+    waiting = waiting_text(context, registered) if ruling.action == "wait" else None
+    return Deployment(
+        **context.stamp(),
+        data_version=f"champion:{hashlib.sha256(f'{registered.registered_name}/{serves}'.encode()).hexdigest()[:32]}",
+        outcome=outcomes[ruling.action],
+        because=waiting or ruling.because,
+        checks=checks,
+        registered_name=registered.registered_name,
+        version=serves,
+        previous=standing.champion if moved else None,
+        waiting_for=waiting,
+        shown={
+            "serves": Shown(kind="text", value=f"version {serves}" if serves else "nothing"),
+            "before": Shown(kind="text", value=f"version {standing.champion or '-'}"),
+            "model": Shown(kind="text", value=f"models:/{registered.registered_name}@champion"),
+        },
+    )
+
+
+def waiting_text(context: StepContext, registered: RegisteredVersion) -> str:
+    """Say how a person lets the version serve."""
+    model = context.model
+    name = model.name if model.segment == "all" else f"{model.name}/{model.segment}"
+    return (
+        f"Version {registered.version} waits for a person: "
+        f'mlops-dagster approve {name} --version {registered.version} --why "...", '
+        f"or set the tag {APPROVAL}=approved on it in MLflow."
+    )

@@ -1,0 +1,60 @@
+"""The `monitoring` asset of a model."""
+
+from typing import Any
+
+from mlops_dagster.declaration import ModelIdentity
+from mlops_dagster.monitor.spec import MonitorSpec
+from mlops_dagster.records import JSON, Monitoring, Snapshot
+from mlops_dagster.stage import Stage, StageCheck
+from mlops_dagster.workbench import StepContext
+
+CHECKS = (
+    StageCheck(
+        name="data_fresh", description="The newest event in the data is younger than its limit."
+    ),
+    StageCheck(name="model_fresh", description="The champion is younger than its limit."),
+    StageCheck(
+        name="feature_drift",
+        description="Features are distributed as where the champion was fitted, window by window.",
+    ),
+    StageCheck(
+        name="prediction_drift",
+        description="Answers are distributed as where the champion was fitted, window by window.",
+    ),
+)
+
+
+def build_stage(model: ModelIdentity, spec: MonitorSpec, *, join: Any = None) -> Stage:
+    """Say how `monitoring` is made: ages by the clock, drift of each new window.
+
+    `join` adds to rows what second tables knew: `(context, rows, snapshot) -> rows`.
+    """
+
+    def run(context: StepContext, validated: Snapshot) -> Monitoring:
+        from mlops_dagster.monitor.run import keep_rows, run
+
+        return run(context, spec, validated, join=join or keep_rows)
+
+    def identify(context: StepContext, validated: Snapshot) -> JSON:
+        from mlops_dagster.monitor.due import state_of
+
+        return state_of(context, spec, validated)
+
+    return Stage(
+        noun="monitoring",
+        room="monitor",
+        description=(
+            f"How old {model.name}'s data and champion are, and how far features and predictions "
+            "moved from what the champion was fitted on, window by window."
+        ),
+        run=run,
+        identify=identify,
+        kinds=frozenset({"python"}),
+        needs=("validated_data",),
+        after=("predictions",),
+        checks=CHECKS,
+        settings=spec.model_dump(mode="json"),
+        config={
+            "since": "ISO 8601 time from which windows are judged again; else since the last look."
+        },
+    )

@@ -1,0 +1,56 @@
+"""How far a column of one model may move: by chance, and as its windows always did."""
+
+from mlops_dagster.metrics.limits import FEWEST_WINDOWS, Calibration, calibrate, limit_over_time
+from mlops_dagster.monitor.pairs import Counts, Pair, pair_of_nulls, pair_of_values
+from mlops_dagster.monitor.spec import DriftSpec
+from mlops_dagster.profiles.columns import TableProfile, subtract
+
+NULLS = ": null share"
+
+
+class Limits:
+    """The limits of one reference, each drawn or measured once and then used for every window."""
+
+    def __init__(self, reference: TableProfile, spec: DriftSpec) -> None:
+        self._reference = reference
+        self._enough = [one for one in reference.windows if one.rows >= spec.minimum_rows]
+        self._calibrations: dict[tuple[str, Counts, int], Calibration] = {}
+        self._past: list[tuple[TableProfile, TableProfile]] | None = None
+        self._differences: dict[str, list[float]] = {}
+
+    def chance(self, pair: Pair, *, quantile: float) -> float:
+        """Tell the distance that a window of the pair's rows stays under when nothing drifted.
+
+        Drawn once per column and doubling of the row count, and scaled between; for labels where one
+        is rare, drawn for exactly this count, since single rows make steps.
+        """
+        near = pair.rows if pair.has_rare_cells else 1 << (pair.rows.bit_length() - 1)
+        key = (pair.name, pair.reference, near)
+        if key not in self._calibrations:
+            drawn = calibrate(pair.reference, near, distance=pair.widest.distance)
+            self._calibrations[key] = drawn
+        return self._calibrations[key].limit(pair.rows, quantile=quantile)
+
+    def over_time(self, pair: Pair, *, quantile: float) -> float | None:
+        """Tell the distance that the reference's own windows stay under; None when they are too few."""
+        if pair.name not in self._differences:
+            self._differences[pair.name] = self._measure(pair.widest)
+        return limit_over_time(self._differences[pair.name], quantile=quantile)
+
+    def _measure(self, pair: Pair) -> list[float]:
+        pairs = [self._cells(pair, *one) for one in self._windows()]
+        return [float(pair.distance(one.reference, one.current)) for one in pairs if one]
+
+    def _windows(self) -> list[tuple[TableProfile, TableProfile]]:
+        """Each window with the rest of the reference: with itself in it, it would seem too near."""
+        if self._past is None:
+            enough = self._enough if len(self._enough) >= FEWEST_WINDOWS else []
+            self._past = [(subtract(self._reference, window), window) for window in enough]
+        return self._past
+
+    def _cells(self, pair: Pair, rest: TableProfile, window: TableProfile) -> Pair | None:
+        name = pair.name.removesuffix(NULLS)
+        before, now = rest.columns[name], window.columns[name]
+        if pair.name.endswith(NULLS):
+            return pair_of_nulls(pair.name, before, now)
+        return pair_of_values(name, before, now) if before.rows and now.rows else None

@@ -1,0 +1,1 @@
+"""The one path that loads a verified model and scores. Dagster-free."""

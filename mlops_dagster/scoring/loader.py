@@ -1,0 +1,108 @@
+"""Load a model that is what was registered, and score with it."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mlops_dagster.errors import StoreError
+from mlops_dagster.scoring.artifact import ModelArtifact
+from mlops_dagster.scoring.by_value import EXAMPLE
+from mlops_dagster.scoring.digest import artifact_sha256
+from mlops_dagster.stores.mlflow_home import be_quiet
+from mlops_dagster.stores.registry import ModelVersion, Registry
+
+SHA256 = "mlops_dagster.artifact_sha256"
+
+
+@dataclass(frozen=True)
+class ScoringModel:
+    """A loaded model. `predict` gives exactly what `mlflow.pyfunc.load_model(...).predict` gives."""
+
+    version: str
+    folder: Path
+    loaded: Any
+    artifact: ModelArtifact
+
+    @property
+    def inputs(self) -> list[str]:
+        """The columns it is given."""
+        return self.artifact.inputs
+
+    @property
+    def columns(self) -> list[str]:
+        """The feature columns that it makes of them."""
+        return self.artifact.columns
+
+    @property
+    def labels(self) -> list[Any]:
+        """The classes, in the order of its probabilities."""
+        return self.artifact.labels
+
+    @property
+    def pipeline(self) -> Any:
+        """The fitted scikit-learn pipeline on the feature columns."""
+        return self.artifact.pipeline
+
+    def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Score rows of inputs, schema enforced by MLflow."""
+        return self.loaded.predict(rows)
+
+    def features(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Make the feature columns of rows."""
+        return self.artifact.features(rows)
+
+    def check_example(self) -> None:
+        """Score the stored example. Raises: StoreError when it gives anything else than it did."""
+        stored = json.loads((self.folder / EXAMPLE).read_text())
+        rows = pd.DataFrame(stored["inputs"], columns=self.inputs)
+        answer = self.artifact.predict(None, rows).to_dict(orient="list")
+        told = json.loads(json.dumps(answer, default=str))
+        if told != stored["predictions"]:
+            message = (
+                f"Version {self.version} at {self.folder} answers its own example with {told}, and "
+                f"must with {stored['predictions']}. It was not put to use; register it again."
+            )
+            raise StoreError(message)
+
+
+@cache
+def open_model(folder: Path, version: str = "candidate") -> ScoringModel:
+    """Load a model's files as they are. Use `load_verified` for what comes from a registry."""
+    be_quiet()
+    import mlflow.pyfunc
+
+    loaded = mlflow.pyfunc.load_model(str(folder))
+    return ScoringModel(
+        version=version,
+        folder=folder,
+        loaded=loaded,
+        artifact=loaded.unwrap_python_model().inner,
+    )
+
+
+def load_verified(registry: Registry, version: ModelVersion) -> ScoringModel:
+    """Load a registered version, after its files were found to be those that were registered.
+
+    Raises: StoreError when the SHA-256 is missing or differs; nothing is unpickled then.
+    """
+    folder = registry.download(version)
+    expected = version.tags.get(SHA256)
+    found = artifact_sha256(folder)
+    if found != expected:
+        message = (
+            f"{version.name} version {version.version}: the files at {folder} have SHA-256 {found}, "
+            f"registered was {expected or 'none'}. They were changed or are incomplete, and are not "
+            "loaded. Restore them, or train and register again."
+        )
+        raise StoreError(message)
+    return _opened(folder, version.version, found)
+
+
+@cache
+def _opened(folder: Path, version: str, sha256: str) -> ScoringModel:
+    del sha256  # part of the key: changed files are another model
+    return open_model.__wrapped__(folder, version)

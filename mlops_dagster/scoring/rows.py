@@ -1,0 +1,47 @@
+"""A row of inputs as JSON text and back, without changing what a model says of it."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from mlops_dagster.scoring.loader import ScoringModel
+
+
+def encode_inputs(rows: pd.DataFrame) -> list[str]:
+    """Write each row as one JSON object: floats in full, times as ISO 8601 in UTC, null for missing."""
+    names = list(rows.columns)
+    columns = [[_plain(value) for value in rows[name].tolist()] for name in names]
+    return [
+        json.dumps(dict(zip(names, values, strict=True)), separators=(",", ":"))
+        for values in zip(*columns, strict=True)
+    ]
+
+
+def decode_inputs(texts: Sequence[str], model: "ScoringModel") -> pd.DataFrame:
+    """Read rows that `encode_inputs` wrote, with the columns that the model is given."""
+    rows = pd.DataFrame([json.loads(text) for text in texts], columns=model.inputs)
+    return typed_like(rows, model)
+
+
+def typed_like(rows: pd.DataFrame, model: "ScoringModel") -> pd.DataFrame:
+    """Give columns the types of the model's signature; columns that it does not know are dropped."""
+    typed = rows.reindex(columns=model.inputs)
+    schema = model.loaded.metadata.get_input_schema()
+    for column in schema.inputs if schema else []:
+        if getattr(column.type, "name", "") == "double":
+            typed[column.name] = pd.to_numeric(typed[column.name]).astype("float64")
+    for name in model.artifact.times:
+        typed[name] = pd.to_datetime(typed[name], utc=True, format="ISO8601")
+    return typed
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return None if pd.isna(value) else value.isoformat()
+    if value is None or value is pd.NA or value is pd.NaT or value != value:  # noqa: PLR0124 - NaN
+        return None
+    return value if isinstance(value, str | int | float | bool) else str(value)

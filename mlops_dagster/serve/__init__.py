@@ -1,0 +1,1 @@
+"""Score the rows whose target is still unknown, with the champion."""

@@ -1,0 +1,151 @@
+"""Score what has no answer yet, in chunks, each prediction once."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlops_dagster.errors import DataNotFitError
+from mlops_dagster.records import Outcome, Shown, Snapshot
+from mlops_dagster.scoring.loader import ScoringModel, load_verified
+from mlops_dagster.serve.answers import score_rows
+from mlops_dagster.serve.spec import ServeSpec
+from mlops_dagster.stores.registry import CHAMPION
+from mlops_dagster.stores.tables import TableVersion
+from mlops_dagster.workbench import StepContext
+
+Join = Callable[[StepContext, pa.Table, Snapshot], pa.Table]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """What one step scored: rows with a prediction, those that were made or changed now."""
+
+    waiting: int
+    fresh: int
+    table: TableVersion | None
+
+
+def run(context: StepContext, spec: ServeSpec, validated: Snapshot, *, join: Join) -> Snapshot:
+    """Score the accepted rows whose target is null with the champion.
+
+    A row that has its prediction, by the same version on the same inputs, is left alone; a changed row
+    or another champion replaces it. The run setting `window` scores that window again.
+    Raises: DataNotFitError for a window that no waiting row falls into.
+    """
+    registry = context.bench.registry
+    version = registry.by_alias(context.model.registered_name, CHAMPION)
+    if version is None:
+        return no_champion(context, validated)
+    champion = load_verified(registry, version)
+    with context.lock("predictions"):
+        scored = score_waiting(context, spec, validated, champion=champion, join=join)
+    return snapshot(context, validated, scored, champion)
+
+
+def score_waiting(
+    context: StepContext,
+    spec: ServeSpec,
+    validated: Snapshot,
+    *,
+    champion: ScoringModel,
+    join: Join,
+) -> Scored:
+    """Score the waiting rows chunk by chunk, and write those that are new or changed."""
+    name = context.table("predictions")
+    only = context.config.get("window", "")
+    done = set() if only else known_predictions(context)
+    waiting = fresh = 0
+    for rows in waiting_rows(context, spec, validated):
+        made = score_rows(
+            context.model,
+            join(context, rows, validated),
+            champion=champion,
+            window=spec.window,
+            at=context.at,
+        )
+        waiting += made.num_rows
+        wanted = of_window(made, only) if only else not_done(made, done)
+        fresh += wanted.num_rows
+        if wanted.num_rows:
+            context.bench.tables.upsert(name, wanted, key=["prediction_id"])
+    if only and not fresh:
+        message = (
+            f"{context.model.address}: no row without a target falls into the window {only!r}. "
+            "Give the start of a window in UTC, such as 2026-01-31T00:00:00Z."
+        )
+        raise DataNotFitError(message)
+    return Scored(waiting=waiting, fresh=fresh, table=context.bench.tables.latest(name))
+
+
+def waiting_rows(context: StepContext, spec: ServeSpec, validated: Snapshot) -> Iterator[pa.Table]:
+    """Stream the accepted rows whose target is null."""
+    source = context.bench.tables.dataset(validated.table.name, version=validated.table.version)
+    unknown = pc.field(context.model.target).is_null()
+    for batch in source.to_batches(filter=unknown, batch_size=spec.chunk_rows):
+        if batch.num_rows:
+            yield pa.Table.from_batches([batch])
+
+
+def known_predictions(context: StepContext) -> set[tuple[str, str, str]]:
+    """List the predictions that are there: id, digest of the inputs, version."""
+    name = context.table("predictions")
+    if context.bench.tables.latest(name) is None:
+        return set()
+    columns = ["prediction_id", "input_digest", "model_version"]
+    rows = context.bench.tables.read(name, columns=columns)
+    return set(zip(*(rows[column].to_pylist() for column in columns), strict=True))
+
+
+def not_done(made: pa.Table, done: set[tuple[str, str, str]]) -> pa.Table:
+    """Keep the predictions that are not there yet as they are."""
+    columns = ("prediction_id", "input_digest", "model_version")
+    marks = zip(*(made[column].to_pylist() for column in columns), strict=True)
+    return made.filter(pa.array([mark not in done for mark in marks], pa.bool_()))
+
+
+def of_window(made: pa.Table, window: str) -> pa.Table:
+    """Keep the predictions of one window."""
+    return made.filter(pc.equal(made["window"], window))
+
+
+def no_champion(context: StepContext, validated: Snapshot) -> Snapshot:
+    """Say that nothing serves yet; that is no failure."""
+    return Snapshot(
+        **context.stamp(),
+        data_version="none",
+        outcome=Outcome.NOT_APPLICABLE,
+        because="No champion yet: nothing was scored.",
+        table=validated.table,
+        new_rows=0,
+        through=validated.through,
+        newest=validated.newest,
+    )
+
+
+def snapshot(
+    context: StepContext, validated: Snapshot, scored: Scored, champion: ScoringModel
+) -> Snapshot:
+    """Describe the table of predictions after this step."""
+    because = (
+        f"{scored.fresh:,} of {scored.waiting:,} rows without an outcome scored by version "
+        f"{champion.version}; the others had their prediction."
+    )
+    table = scored.table.ref if scored.table else validated.table
+    return Snapshot(
+        **context.stamp(),
+        data_version=table.digest if scored.table else "none",
+        because=because,
+        table=table,
+        new_rows=scored.fresh,
+        through=validated.through,
+        newest=validated.newest,
+        shown={
+            "dagster/row_count": Shown(kind="integer", value=table.rows if scored.table else 0),
+            "scored now": Shown(kind="integer", value=scored.fresh),
+            "without an outcome": Shown(kind="integer", value=scored.waiting),
+            "model version": Shown(kind="text", value=champion.version),
+            "dagster/uri": Shown(kind="text", value=scored.table.uri if scored.table else ""),
+        },
+    )

@@ -1,0 +1,97 @@
+from datetime import UTC, datetime
+
+import pytest
+from click.testing import CliRunner
+
+from mlops_dagster.cli.main import main
+from mlops_dagster.records import Decision, Move
+from mlops_dagster.workbench import Workbench
+
+MAY, JUNE = datetime(2024, 5, 1, tzinfo=UTC), datetime(2024, 6, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch) -> Workbench:
+    monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
+    for name in ("MLOPS_LAKE", "MLFLOW_TRACKING_URI", "MLOPS_OPERATIONS_URL", "MLOPS_CLOCK"):
+        monkeypatch.delenv(name, raising=False)
+    return Workbench(home=tmp_path / "home")
+
+
+def ask(*arguments: str):
+    return CliRunner().invoke(main, list(arguments))
+
+
+def promote(bench: Workbench, before: str | None, after: str, *, at: datetime, why: str) -> None:
+    opened = bench.operations.open_move(
+        Move(
+            model="churn",
+            segment="all",
+            registered_name="churn",
+            from_version=before,
+            to_version=after,
+            who="ada",
+            why=why,
+            kind="promotion",
+            state="open",
+            at=at,
+            recorded_at=at,
+        )
+    )
+    bench.operations.close_move(opened.id, state="done")
+
+
+def test_the_history_has_who_what_why_and_when(bench):
+    promote(bench, None, "1", at=MAY, why="The first version.")
+    promote(bench, "1", "2", at=JUNE, why="Log-loss is lower by 0.02.")
+    assert ask("history", "churn").output.splitlines() == [
+        "2024-05-01 00:00  - -> 1     promotion by ada: The first version.",
+        "2024-06-01 00:00  1 -> 2     promotion by ada: Log-loss is lower by 0.02.",
+    ]
+
+
+def test_the_history_tells_what_served_at_a_time(bench):
+    promote(bench, None, "1", at=MAY, why="The first version.")
+    promote(bench, "1", "2", at=JUNE, why="Better.")
+    assert "version 1 served at 2024-05-15" in ask("history", "churn", "--at", "2024-05-15").output
+    assert "no version served" in ask("history", "churn", "--at", "2024-04-15").output
+
+
+def test_a_time_that_is_none_is_refused(bench):
+    result = ask("history", "churn", "--at", "yesterday")
+    assert result.exit_code == 1
+    assert "'yesterday' is no ISO 8601 time" in result.stderr
+
+
+def test_a_model_without_history_says_so(bench):
+    assert "nothing was ever put live" in ask("history", "churn").output
+    assert "no decision was needed yet" in ask("why", "churn").output
+
+
+def test_why_tells_a_yes_and_a_no_with_their_reasons(bench):
+    for action, because, at in (
+        ("none", "12 new rows; at least 100 are needed.", MAY),
+        ("retrain", "134 new rows since the last training.", JUNE),
+    ):
+        bench.operations.add_decision(
+            Decision(
+                model="churn",
+                segment="all",
+                action=action,
+                reason="new_data",
+                because=because,
+                at=at,
+            )
+        )
+    assert ask("why", "churn").output.splitlines() == [
+        "2024-06-01 00:00  retrain  new_data: 134 new rows since the last training.",
+        "2024-05-01 00:00  no       new_data: 12 new rows; at least 100 are needed.",
+    ]
+
+
+def test_setup_prepares_a_store_that_is_not_ours(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLOPS_OPERATIONS_URL", f"sqlite:///{tmp_path / 'theirs.db'}")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    assert ask("why", "churn").exit_code == 1
+    assert "operations  ready" in ask("setup").output
+    assert ask("why", "churn").exit_code == 0

@@ -1,0 +1,111 @@
+"""A model's files carry its code, are what was registered, and answer alike everywhere."""
+
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from mlops_dagster.errors import DataNotFitError, StoreError
+from mlops_dagster.scoring.loader import load_verified, open_model
+from mlops_dagster.scoring.rows import decode_inputs, encode_inputs
+from tests.scoring.models import MODEL, artifact_of, register, save, user_package
+
+PLAIN = """
+import json, sys, mlflow.pyfunc, pandas as pd
+rows = pd.read_json(sys.stdin, convert_dates=False)
+model = mlflow.pyfunc.load_model(sys.argv[1])
+answer = model.predict(rows)["probability"].tolist()
+print(json.dumps([answer, [n for n in ("mlops_dagster", "plainpkg") if n in sys.modules]]))
+"""
+
+
+def test_a_plain_process_without_the_source_or_the_package_answers_alike(points, tmp_path):
+    function = user_package(tmp_path / "src", name="plainpkg")
+    folder = save(artifact_of(points, function), tmp_path / "model", points, package="plainpkg")
+    rows = points[["seen", "size"]].head(20)
+    sent = rows.assign(seen=rows["seen"].map(pd.Timestamp.isoformat)).to_json(
+        orient="records", double_precision=15
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", PLAIN, str(folder)],
+        input=sent, capture_output=True, text=True, cwd=tmp_path, check=True,
+    )  # fmt: skip
+    told, loaded = json.loads(done.stdout)
+    assert told == pytest.approx(open_model(folder).predict(rows)["probability"].tolist(), abs=1e-12)
+    assert loaded == []
+
+
+def test_two_models_with_different_feature_code_live_in_one_process(points, tmp_path):
+    first = user_package(tmp_path / "one", name="sidepkg", factor=2.0)
+    one = save(artifact_of(points, first), tmp_path / "m1", points, package="sidepkg")
+    for name in [name for name in sys.modules if name.startswith("sidepkg")]:
+        del sys.modules[name]
+    second = user_package(tmp_path / "two", name="sidepkg", factor=-7.0)
+    two = save(artifact_of(points, second), tmp_path / "m2", points, package="sidepkg")
+    rows = points[["seen", "size"]].head(3)
+    assert open_model(one).features(rows)["size2"].tolist() == (rows["size"] * 2.0).tolist()
+    assert open_model(two).features(rows)["size2"].tolist() == (rows["size"] * -7.0).tolist()
+
+
+def test_an_import_inside_a_feature_function_is_refused(points, tmp_path):
+    user_package(tmp_path / "src", name="latepkg")
+    (tmp_path / "src" / "latepkg" / "more.py").write_text(
+        "def sneaky(rows):\n    from latepkg.numbers import FACTOR\n    return rows.assign(size2=FACTOR)\n"
+    )
+    sys.path.insert(0, str(tmp_path / "src"))
+    import latepkg.features
+    import latepkg.more
+
+    sys.path.remove(str(tmp_path / "src"))
+    artifact = artifact_of(points, latepkg.features.doubled)
+    with pytest.raises(DataNotFitError, match=r"latepkg\.more\.sneaky imports 'latepkg\.numbers' inside"):
+        save(artifact, tmp_path / "model", points, package="latepkg")
+
+
+def test_code_that_would_stay_behind_is_refused(points, tmp_path):
+    function = user_package(tmp_path / "src", name="mainpkg")
+    other = user_package(tmp_path / "src2", name="strayed")
+    artifact = artifact_of(points, function)
+    artifact.functions = [function, other]
+    with pytest.raises(DataNotFitError, match=r"refers to 'strayed\.features', which would stay behind"):
+        save(artifact, tmp_path / "model", points, package="mainpkg")
+
+
+def test_MR7_a_tampered_artifact_is_refused_before_it_is_unpickled(bench, points, tmp_path):
+    function = user_package(tmp_path / "src", name="tamperpkg")
+    folder = save(artifact_of(points, function), tmp_path / "model", points, package="tamperpkg")
+    version = bench.registry.version(MODEL.registered_name, register(bench, folder, run="r1"))
+    load_verified(bench.registry, version).check_example()
+    (bench.registry.download(version) / "python_model.pkl").write_bytes(b"not a model")
+    with pytest.raises(StoreError, match=r"parcels version 1: the files at .* have SHA-256 .* are not loaded"):
+        load_verified(bench.registry, version)
+
+
+def test_an_example_that_answers_otherwise_is_refused(points, tmp_path):
+    function = user_package(tmp_path / "src", name="examplepkg")
+    folder = save(artifact_of(points, function), tmp_path / "model", points, package="examplepkg")
+    path = folder / "expected_predictions.json"
+    stored = json.loads(path.read_text())
+    stored["predictions"]["probability"][0] += 1e-9
+    path.write_text(json.dumps(stored))
+    with pytest.raises(StoreError, match="answers its own example with"):
+        open_model(folder).check_example()
+
+
+def test_inputs_as_text_and_back_give_exactly_the_same_predictions(points, tmp_path):
+    function = user_package(tmp_path / "src", name="textpkg")
+    folder = save(artifact_of(points, function), tmp_path / "model", points, package="textpkg")
+    model = open_model(folder)
+    rows = points[["seen", "size"]].copy()
+    again = decode_inputs(encode_inputs(rows), model)
+    pd.testing.assert_frame_equal(model.predict(again), model.predict(rows))
+
+
+def test_a_missing_input_is_null_and_an_unknown_column_is_ignored(points, tmp_path):
+    function = user_package(tmp_path / "src", name="nullpkg")
+    artifact = artifact_of(points, function)
+    made = artifact.features(points[["seen"]].assign(unknown=1))
+    assert made["size"].isna().all()
+    assert list(made) == artifact.columns
