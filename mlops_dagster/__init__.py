@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mlops_dagster.components import ModelLifecycle
+    from mlops_dagster.declaration_file import load_lifecycle
     from mlops_dagster.errors import (
         ConflictError,
         DataNotFitError,
@@ -39,6 +40,7 @@ _WHERE = {
     "build_lifecycle": "lifecycle",
     "build_shared_sensors": "lifecycle",
     "declared": "lifecycle",
+    "load_lifecycle": "declaration_file",
 }
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
     "build_lifecycle",
     "build_shared_sensors",
     "declared",
+    "load_lifecycle",
 ]
 
 

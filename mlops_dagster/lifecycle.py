@@ -139,7 +139,7 @@ def stages_of(spec: LifecycleSpec) -> list[Stage]:
             reference_window=spec.monitor.drift.window if spec.monitor.drift else timedelta(days=7),
         ),
         evaluate.build_stage(model, spec.evaluate),
-        register.build_stage(model, spec.deploy),
+        register.build_stage(model, promotion=spec.deploy.promotion),
         deploy.build_stage(model, spec.deploy),
         serve.build_stage(model, spec.serve, join=join),
         monitor.build_stage(model, spec.monitor, join=join),
@@ -162,7 +162,12 @@ def join_inputs(
     from mlops_dagster.scoring.inputs import join_lookups
 
     return join_lookups(
-        context.bench, rows, lookups=snapshot.lookups, joins=joins_of(spec), at=spec.event_time
+        rows,
+        tables=context.bench.tables,
+        compute=context.bench.compute,
+        lookups=snapshot.lookups,
+        joins=joins_of(spec),
+        at=spec.event_time,
     )
 
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from mlops_dagster.scoring.loader import load_verified
 
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.metrics.quality import measure
 from mlops_dagster.records import Snapshot
+from mlops_dagster.scoring.loader import load_verified
 from mlops_dagster.stores.accepted import accepted_record
 from mlops_dagster.workbench import Workbench
 

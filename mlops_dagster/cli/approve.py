@@ -16,9 +16,12 @@ from mlops_dagster.cli.model_argument import MODEL
 @click.option("--who", default=getpass.getuser, show_default="the user of this machine")
 @WORKSPACE
 def command(*, model: str, version: str, why: str, who: str, workspace: Path) -> None:
-    """Let VERSION of MODEL serve; refused when the champion that it was judged against has changed."""
+    """Approve a version of MODEL that waits; one that its gates refused cannot be approved."""
     from mlops_dagster.deploy.approval import approve
 
     identity = find_model(workspace, model).identity
-    told = approve(open_bench(), identity, version, who=who, why=why)
-    click.echo(f"{model}: version {version} serves now, approved by {who}: {told}")
+    approve(open_bench(), identity, version, who=who, why=why)
+    click.echo(
+        f"{model}: version {version} is approved by {who}. The approval sensor lets it serve, or now: "
+        f"mlops-dagster run {model} --job deploy"
+    )

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -17,7 +16,7 @@ from mlops_dagster.cli.location import (
     one_module,
     open_bench,
 )
-from mlops_dagster.errors import MlopsError, SpecError, first_line, nearest
+from mlops_dagster.errors import MlopsError
 
 if TYPE_CHECKING:
     from mlops_dagster.spec import LifecycleSpec
@@ -112,9 +111,9 @@ def code_paths(spec: "LifecycleSpec") -> Iterator[tuple[str, str]]:
 
 def look_at_function(path: str) -> str:
     """Import a function."""
-    if not callable(import_path(path)):
-        message = f"{path} is no function."
-        raise SpecError(message)
+    from mlops_dagster.features.functions import resolve_function
+
+    resolve_function(path, where=path)
     return path
 
 
@@ -141,39 +140,7 @@ def look_at_expectations(spec: "LifecycleSpec") -> str:
 
 def look_at_estimator(spec: "LifecycleSpec") -> str:
     """Construct the estimator with its parameters."""
-    path, parameters = spec.train.estimator, dict(spec.train.parameters)
-    made = import_path(path)
-    try:
-        estimator = made(**parameters)  # type: ignore[operator] # called to see whether it can be
-        known = estimator.get_params()
-    except (TypeError, ValueError, AttributeError) as error:
-        hint = unknown_parameters(made, parameters)
-        message = f"{path} does not take {parameters}: {first_line(error)}. {hint}".rstrip()
-        raise SpecError(message) from error
-    return f"{path} with {len(known)} parameters, {len(parameters)} of them declared"
+    from mlops_dagster.train.estimator import make_estimator
 
-
-def unknown_parameters(made: object, parameters: dict[str, object]) -> str:
-    """Name the nearest word for each parameter that an estimator does not have."""
-    from inspect import signature
-
-    known = list(signature(made).parameters)  # type: ignore[arg-type] # a class was called just now
-    return " ".join(f"{name}: {nearest(name, known)}" for name in parameters if name not in known)
-
-
-def import_path(path: str) -> object:
-    """Import `package.module:name` or `package.module.name`.
-
-    Raises: SpecError naming the part that is not there, and the nearest that is.
-    """
-    module, separator, name = path.partition(":")
-    if not separator:
-        module, _, name = path.rpartition(".")
-    try:
-        found = import_module(module)
-    except ImportError as error:
-        message = f"{path}: {module} cannot be imported: {first_line(error)}"
-        raise SpecError(message) from error
-    if not hasattr(found, name):
-        raise SpecError.unknown(path, name, [one for one in vars(found) if one[0] != "_"])
-    return getattr(found, name)
+    make_estimator(spec.train)
+    return f"{spec.train.estimator} takes {len(spec.train.parameters)} declared parameters"

@@ -15,6 +15,7 @@ from mlops_dagster.errors import DataNotFitError
 
 FEWEST_ROWS = 20
 FEWEST_OF_A_CLASS = 5
+FEWEST_OF_A_SIDE = 10
 MOST_CLASSES = 10
 HOLDOUT = 0.2
 
@@ -28,9 +29,10 @@ _BIRTH_NAME = re.compile(r"birth|dob", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """Which rows are held out: the last `holdout_days` by time, or a share at random."""
+    """Which rows are held out: the last `days` by time, or else a `share` at random."""
 
-    holdout_days: int | None
+    days: int | None
+    share: float
     because: str
 
 
@@ -219,7 +221,22 @@ def why_excluded(column: pd.Series, target: pd.Series, *, name: str) -> str | No
         return f"{shown([first])} in every row"
     if tells(column, target):
         return "says the same as the target in every row: it would give the answer away"
-    return None if is_date(column) else _why_nothing_general(known, name)
+    if is_date(column):
+        return None
+    if orders(column, target):
+        return "orders the target almost perfectly by itself: it is hardly known beforehand"
+    return _why_nothing_general(known, name)
+
+
+def orders(column: pd.Series, target: pd.Series) -> bool:
+    """Tell whether a column alone would be refused as a leaked target."""
+    from mlops_dagster.features.leaks import judge_leaks
+    from mlops_dagster.records import Outcome
+
+    known = target.notna()
+    rows = column[known].to_frame().reset_index(drop=True)
+    verdict = judge_leaks(rows, target[known].reset_index(drop=True))
+    return verdict.outcome is Outcome.REFUSED
 
 
 def _why_nothing_general(known: pd.Series, name: str) -> str | None:
@@ -248,20 +265,23 @@ def tells(column: pd.Series, target: pd.Series) -> bool:
 
 def guess_split(rows: pd.DataFrame, *, target: str, event_time: str | None, task: Task) -> Split:
     """Hold out the newest fifth of the rows when there is a time, else a fifth at random."""
-    if event_time is None:
-        return Split(
-            holdout_days=None, because="a fifth of the rows at random: there is no event time"
-        )
     known = rows[rows[target].notna()]
+    share = max(HOLDOUT, math.ceil(100 * FEWEST_OF_A_SIDE / len(known)) / 100)
+    at_random = f"{share:.0%} of the rows at random"
+    if event_time is None:
+        return Split(days=None, share=share, because=f"{at_random}: there is no event time")
     times = as_time(known[event_time])
-    days = max(1, math.ceil((times.max() - times.quantile(1 - HOLDOUT)) / pd.Timedelta(days=1)))
+    days = max(1, math.ceil((times.max() - times.quantile(1 - share)) / pd.Timedelta(days=1)))
     late = times > times.max() - pd.Timedelta(days=days)
-    parts = (known.loc[late, target], known.loc[~late, target])
-    if any(len(part) < FEWEST_OF_A_CLASS or part.nunique() < 2 for part in parts) or (
-        task.is_classification and parts[0].nunique() < known[target].nunique()
-    ):
-        return Split(
-            holdout_days=None,
-            because=f"a fifth of the rows at random: the newest {days} days do not hold every class",
-        )
-    return Split(holdout_days=days, because=f"the newest {late.sum()} of {len(known)} rows by time")
+    if not has_both_sides(known[target], late, task=task):
+        because = f"{at_random}: the newest {days} days, or those before, do not hold every class"
+        return Split(days=None, share=share, because=because)
+    because = f"the newest {late.sum()} of {len(known)} rows by time"
+    return Split(days=days, share=share, because=because)
+
+
+def has_both_sides(target: pd.Series, late: pd.Series, *, task: Task) -> bool:
+    """Tell whether there is enough to learn from before a time, and to judge after it."""
+    sides = (target[late], target[~late])
+    fewest = target.nunique() if task.is_classification else 2
+    return all(len(side) >= FEWEST_OF_A_SIDE and side.nunique() >= fewest for side in sides)

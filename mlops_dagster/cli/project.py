@@ -19,6 +19,7 @@ from mlops_dagster.cli.project_code import (
 from mlops_dagster.declaration import Task
 
 FEW_ROWS = 2_000
+FEWEST_STRATIFIED = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +108,16 @@ def validate_lines(project: Project) -> Iterator[str]:
 
 def features_lines(project: Project) -> Iterator[str]:
     """Write what the model is given, and what not and why."""
-    functions = feature_functions(project.rows, project.guesses)
-    for name, because in project.guesses.excluded.items():
-        yield f"# not given to the model: {text(name)}: {because}"
-    for name in project.guesses.inputs:
-        yield f"# input {text(name)}: {kind_of(project.rows[name], is_date=name in project.guesses.dates)}"
+    guesses = project.guesses
+    for name in guesses.inputs:
+        yield f"# given {text(name)}: {kind_of(project.rows[name], is_date=name in guesses.dates)}"
+    functions = feature_functions(project.rows, guesses)
     yield "features:"
     yield f"  functions: [{', '.join(f'{project.package}.features:{one}' for one in functions)}]"
+    if guesses.excluded:
+        yield "  exclude:"
+    for name, because in guesses.excluded.items():
+        yield f"    - {text(name)}  # {because}"
 
 
 def train_lines(project: Project) -> Iterator[str]:
@@ -127,10 +131,18 @@ def train_lines(project: Project) -> Iterator[str]:
     yield f"  estimator: sklearn.ensemble.{family}{kind}  # {why}"
     if forest:
         yield "  parameters: {n_estimators: 200, min_samples_leaf: 3}"
-    days = guesses.split.holdout_days
-    split = f"{{kind: time, holdout: {days}d}}" if days else "{kind: random, holdout: 0.2}"
-    yield f"  split: {split}  # {guesses.split.because}"
+    yield f"  split: {split_text(guesses)}  # {guesses.split.because}"
     yield "  seed: 7"
+
+
+def split_text(guesses: Guesses) -> str:
+    """Write which rows are held out."""
+    split = guesses.split
+    if split.days:
+        return f"{{kind: time, holdout: {split.days}d}}"
+    # In shares of few rows each class is rounded by itself, and a side may come out too small.
+    stratified = guesses.task.is_classification and guesses.rows >= FEWEST_STRATIFIED
+    return f"{{kind: {'stratified' if stratified else 'random'}, holdout: {split.share:g}}}"
 
 
 def rest_lines(project: Project) -> Iterator[str]:

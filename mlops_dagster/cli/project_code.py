@@ -26,15 +26,6 @@ Each takes a DataFrame and gives one with the same rows, in the same order. Keep
 import pandas as pd
 '''
 
-_DROP = '''
-NOT_GIVEN = {names}
-
-
-def drop_not_given(rows: pd.DataFrame) -> pd.DataFrame:
-    """Leave out the columns that a model should not be given (lifecycle.yaml says why)."""
-    return rows.drop(columns=NOT_GIVEN, errors="ignore")
-'''
-
 _CALENDAR = '''
 DATES = {names}
 
@@ -101,8 +92,6 @@ def test_{function}_keeps_every_row():
 def feature_functions(rows: pd.DataFrame, guesses: Guesses) -> dict[str, str]:
     """Choose the feature functions that this table needs, with their code."""
     functions = {}
-    if guesses.excluded:
-        functions["drop_not_given"] = _DROP.format(names=names(guesses.excluded))
     missing = [name for name in guesses.inputs if rows[name].isna().any()]
     if missing:
         functions["count_missing"] = _MISSING.format(names=names(missing))
@@ -133,7 +122,7 @@ def tests_file(rows: pd.DataFrame, guesses: Guesses, *, identity: tuple[str, str
 def made_up(rows: pd.DataFrame, guesses: Guesses) -> str:
     """Make up three rows of the same kinds, so that no one's data stands in the tests."""
     columns = {}
-    for name in (*guesses.inputs, *guesses.excluded):
+    for name in guesses.inputs:
         columns[str(name)] = example_values(rows[name], is_a_date=name in guesses.dates)
     lines = [
         f"        {json.dumps(name, ensure_ascii=False)}: {three},"

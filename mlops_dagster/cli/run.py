@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mlops_dagster.cli.location import Location
 
-JOBS = ("lifecycle", "update", "retrain", "score", "monitor")
+JOBS = ("lifecycle", "update", "retrain", "deploy", "score", "monitor")
 
 
 @click.command("run")

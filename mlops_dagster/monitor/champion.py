@@ -10,7 +10,6 @@ from mlops_dagster.scoring.loader import ScoringModel
 from mlops_dagster.stores.registry import CHAMPION, ModelVersion, Registry
 from mlops_dagster.workbench import StepContext
 
-
 Load: TypeAlias = Callable[[Registry, ModelVersion], ScoringModel]
 
 
@@ -29,9 +28,7 @@ def open_champion(context: StepContext, version: ModelVersion, *, load: Load) ->
     Raises: StoreError when the registry does not answer or the version carries no profile.
     """
     model = load(context.bench.registry, version)
-    return Champion(
-        version=version.version, model=model, reference=read_reference(model.folder)
-    )
+    return Champion(version=version.version, model=model, reference=read_reference(model.folder))
 
 
 def champion_version(context: StepContext) -> ModelVersion | None:

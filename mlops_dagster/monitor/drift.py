@@ -22,8 +22,8 @@ MINOR_JS = 0.05
 MAJOR_PSI = 0.2
 EVERYTHING = "all columns"
 CHANCE_ONLY = (
-    f"the limit is of chance alone: the reference has fewer than {FEWEST_WINDOWS} windows to tell how "
-    "windows differ anyway"
+    f"The limit is of chance alone: the reference has fewer than {FEWEST_WINDOWS} windows to tell how "
+    "windows differ anyway."
 )
 
 
@@ -38,7 +38,7 @@ class ColumnVerdict:
     column: str
     measure: Literal["w1_sd", "js", "none"]
     outcome: Outcome
-    because: str
+    told: str
     rows: int
     reference_rows: int
     value: float | None = None
@@ -49,6 +49,12 @@ class ColumnVerdict:
     ks: float | None = None
     chi2_p: float | None = None
     new_labels: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def because(self) -> str:
+        """The whole sentence: what was found, and what the limit could not know."""
+        return f"{self.told} {self.note}".strip()
 
     @property
     def of_nulls(self) -> bool:
@@ -94,7 +100,7 @@ def too_few_rows(
         column=EVERYTHING,
         measure="none",
         outcome=Outcome.NOT_APPLICABLE,
-        because=f"{EVERYTHING}: not applicable, {_too_few(current, spec)}.",
+        told=f"{EVERYTHING}: not applicable, {_too_few(current, spec)}.",
         rows=current.rows,
         reference_rows=reference.rows,
     )
@@ -137,7 +143,7 @@ def _not_applicable(
         column=name,
         measure="none",
         outcome=Outcome.NOT_APPLICABLE,
-        because=f"{name}: not applicable, {reason}.",
+        told=f"{name}: not applicable, {reason}.",
         rows=now.rows if now else 0,
         reference_rows=reference.columns[name].rows,
     )
@@ -166,7 +172,8 @@ def _judge(pair: Pair, limits: Limits, *, quantile: float) -> ColumnVerdict:
         column=pair.name,
         measure=pair.measure,
         outcome=Outcome.REFUSED if alarm else Outcome.PASSED,
-        because=_sentence(pair, (value, limit), severity=severity, chance_only=time is None),
+        told=_sentence(pair, (value, limit), severity=severity),
+        note=CHANCE_ONLY if time is None else "",
         rows=pair.rows,
         reference_rows=sum(pair.reference),
         value=value,
@@ -193,15 +200,12 @@ def _severity(effects: Mapping[str, float]) -> Literal["minor", "moderate", "maj
     return "minor" if effects["js"] < MINOR_JS else "moderate"
 
 
-def _sentence(
-    pair: Pair, found: tuple[float, float], *, severity: str, chance_only: bool
-) -> str:
+def _sentence(pair: Pair, found: tuple[float, float], *, severity: str) -> str:
     unit, name = (" sd", "W1") if pair.measure == "w1_sd" else ("", "JS")
     told = f"{pair.name}: {name} {found[0]:.4f}{unit}, limit {found[1]:.4f}{unit}"
     told += f", n={pair.rows} against {sum(pair.reference)}"
     told += f"; {severity} drift" if severity else ""
     told += _named(pair.new_labels)
-    told += f"; {CHANCE_ONLY}" if chance_only else ""
     return told + "."
 
 

@@ -37,9 +37,18 @@ class Evidence:
 
 
 def gather(
-    context: StepContext, champion: Champion, validated: Snapshot, *, window: Window, join: Join
+    context: StepContext,
+    champion: Champion,
+    validated: Snapshot,
+    *,
+    window: Window,
+    enough: int,
+    join: Join,
 ) -> Evidence:
-    """Profile a window through the champion's own feature code, and the answers of that window."""
+    """Profile a window through the champion's own feature code, and the answers of that window.
+
+    Stored predictions are used when there are `enough` of them, else the same rows are answered now.
+    """
     rows = rows_of(context, validated, window)
     reference = champion.reference
     if not rows.num_rows:
@@ -47,7 +56,7 @@ def gather(
     inputs = join(context, rows, validated).to_pandas()
     features = champion.model.features(inputs)
     stored = stored_answers(context, champion, window)
-    if stored is not None:
+    if stored is not None and stored.num_rows >= enough:
         answers, source = stored, f"{stored.num_rows} stored predictions"
     else:
         answers = as_table(champion.model.artifact.score(features))
@@ -71,19 +80,22 @@ def rows_of(context: StepContext, validated: Snapshot, window: Window) -> pa.Tab
 
 def stored_answers(context: StepContext, champion: Champion, window: Window) -> pa.Table | None:
     """Read the champion's predictions of the window's rows; None when there are none to compare."""
-    name, time = context.table(PREDICTIONS), context.model.event_time
-    if window.start is None or time is None or context.bench.tables.latest(name) is None:
+    name = context.table(PREDICTIONS)
+    if context.bench.tables.latest(name) is None:
         return None
     rows = context.bench.tables.dataset(name)
     columns = list(champion.reference.predictions.columns)
-    needed = {*columns, time, "model_version", "role"}
-    if not needed <= set(rows.schema.names):
+    which = "window" if window.batch is not None else str(context.model.event_time)
+    if not {*columns, which, "model_version", "role"} <= set(rows.schema.names):
         return None
-    chosen = _within(rows.schema, time, window)
+    chosen = (
+        pc.field(which) == f"batch-{window.batch}"
+        if window.batch is not None
+        else _within(rows.schema, which, window)
+    )
     chosen &= pc.field("model_version") == champion.version
     chosen &= pc.field("role").isin(ROLES)
-    found = rows.to_table(columns=columns, filter=chosen)
-    return found if found.num_rows else None
+    return rows.to_table(columns=columns, filter=chosen)
 
 
 def newest_event(context: StepContext, validated: Snapshot) -> datetime | None:

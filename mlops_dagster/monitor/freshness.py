@@ -17,16 +17,18 @@ class AgeVerdict:
     limit_hours: float | None
 
 
-def judge_data_age(newest: datetime | None, *, now: datetime, limit: timedelta | None) -> AgeVerdict:
+def judge_data_age(
+    newest: datetime | None, *, now: datetime, limit: timedelta | None
+) -> AgeVerdict:
     """Judge the age of the newest event in the data, not of the last time that it was read."""
-    return _judge("The newest event in the data", newest, now=now, limit=limit)
+    return _judge("The newest event in the data", "is from", newest, now=now, limit=limit)
 
 
 def judge_model_age(
-    made_at: datetime | None, *, now: datetime, limit: timedelta | None, version: str
+    since: datetime | None, *, now: datetime, limit: timedelta | None, version: str
 ) -> AgeVerdict:
-    """Judge how long ago the champion was made."""
-    return _judge(f"The champion, version {version},", made_at, now=now, limit=limit)
+    """Judge how long the champion has served."""
+    return _judge(f"The champion, version {version},", "serves since", since, now=now, limit=limit)
 
 
 def as_utc(moment: datetime) -> datetime:
@@ -35,7 +37,7 @@ def as_utc(moment: datetime) -> datetime:
 
 
 def _judge(
-    what: str, moment: datetime | None, *, now: datetime, limit: timedelta | None
+    what: str, how: str, moment: datetime | None, *, now: datetime, limit: timedelta | None
 ) -> AgeVerdict:
     allowed = limit.total_seconds() / 3600 if limit is not None else None
     if moment is None:
@@ -45,7 +47,7 @@ def _judge(
         )
     age = now - as_utc(moment)
     hours = age.total_seconds() / 3600
-    told = f"{what} is from {as_utc(moment):%Y-%m-%d %H:%M} UTC, {_written(age)} old"
+    told = f"{what} {how} {as_utc(moment):%Y-%m-%d %H:%M} UTC, {_written(age)} ago"
     if limit is None:
         because = f"{told}; no limit is declared."
         return AgeVerdict(

@@ -34,7 +34,7 @@ class Look:
     def sentence(self, verdict: ColumnVerdict, *, signal: Signal) -> str:
         """Say the verdict with its window, and of predictions, whose they are."""
         whose = f" by {self.source}" if signal == "prediction_drift" else ""
-        return f"{self.window.label}{whose}: {verdict.because}"
+        return f"{self.window.label}{whose}: {verdict.told}"
 
 
 # --- FINDINGS ---
@@ -84,7 +84,7 @@ def drift_findings(
             window_start=look.window.start,
             window_end=look.window.end,
             at=at,
-            because=look.sentence(verdict, signal=signal),
+            because=f"{look.sentence(verdict, signal=signal)} {verdict.note}".strip(),
             champion_version=champion,
         )
         for signal in signals
@@ -112,14 +112,14 @@ def drift_check(signal: Signal, looks: Sequence[Look], *, before: Sequence[Findi
         return _check(signal, Outcome.REFUSED, _alarm_sentence(signal, looks, alarms))
     passed = [pair for pair in judged if pair[1].outcome is Outcome.PASSED]
     if not passed:
-        reason = judged[-1][1].because if judged else "nothing to compare."
+        reason = judged[-1][1].told if judged else "nothing to compare."
         because = f"{len(looks)} window(s) looked at, none could be judged. Last: {reason}"
         return _check(signal, Outcome.NOT_APPLICABLE, because)
     look, nearest = max(passed, key=lambda pair: pair[1].excess)
     windows = len({id(pair[0]) for pair in passed})
     told = look.sentence(nearest, signal=signal)
-    because = f"No drift in {windows} of {len(looks)} window(s) judged. Nearest to its limit: {told}"
-    return _check(signal, Outcome.PASSED, because)
+    because = f"No drift in {windows} of {len(looks)} window(s) judged. Nearest to its limit: {told} {nearest.note}"
+    return _check(signal, Outcome.PASSED, because.strip())
 
 
 def not_compared_check(signal: Signal, *, declared: bool) -> Check:
@@ -144,7 +144,10 @@ def _verdict_before(signal: Signal, before: Sequence[Finding]) -> tuple[Outcome,
     end, batch = last_judged(of_signal), max(judged_batches(of_signal), default=None)
     last = [one for one in of_signal if one.window_end == end and batch_of(one.subject) == batch]
     if not last:
-        return Outcome.NOT_APPLICABLE, "No complete window has passed since the champion's own rows."
+        return (
+            Outcome.NOT_APPLICABLE,
+            "No complete window has passed since the champion's own rows.",
+        )
     for outcome in (Outcome.REFUSED, Outcome.PASSED):
         said = [one for one in last if one.outcome is outcome]
         if said:
@@ -161,7 +164,8 @@ def _alarm_sentence(
     told = " ".join(look.sentence(verdict, signal=signal) for look, verdict in worst)
     rest = len(alarms) - len(worst)
     more = f" And {rest} more alarm(s)." if rest else ""
-    return f"{windows} of {len(looks)} window(s) drifted. Worst: {told}{more}"
+    said = f"{windows} of {len(looks)} window(s) drifted. Worst: {told}{more} {worst[0][1].note}"
+    return said.strip()
 
 
 def _check(signal: Signal, outcome: Outcome, because: str) -> Check:

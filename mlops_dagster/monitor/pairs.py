@@ -15,7 +15,7 @@ Counts: TypeAlias = tuple[int, ...]
 COARSE_BINS = 20
 RARE = 5
 # How far beyond the reference's edges rows may count: one absurd value must not decide a distance.
-REACH_SD = 3.0
+REACH_SD = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

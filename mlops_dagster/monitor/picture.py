@@ -11,6 +11,8 @@ from mlops_dagster.profiles.columns import CategoryProfile, ColumnProfile, Numer
 
 MOST_LABELS = 10
 LABEL_LENGTH = 12
+# In base64 it stays under 100 kB, which is what an event should hold.
+LARGEST = 72_000
 BEFORE, NOW = "#8a8a8a", "#c0392b"
 
 
@@ -23,14 +25,23 @@ def draw(
 
     across = min(len(panels), 2)
     down = -(-len(panels) // 2)
-    figure = Figure(figsize=(4.6 * across, 2.9 * down + 0.5), dpi=80, layout="constrained")
+    figure = Figure(figsize=(4.6 * across, 2.9 * down + 0.5), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(f"Reference against {title}", fontsize=10)
     for place, (verdict, before, now) in enumerate(panels, start=1):
         axes = figure.add_subplot(down, across, place)
         _draw_one(axes, verdict, before=before, now=now)
+    return _smallest_that_fits(figure)
+
+
+def _smallest_that_fits(figure: Any) -> bytes:
+    """Write a PNG, coarser and coarser until it is small enough for an event."""
     image = io.BytesIO()
-    figure.savefig(image, format="png", metadata={"Software": None})
+    for dpi in (80, 64, 48, 32):
+        image = io.BytesIO()
+        figure.savefig(image, format="png", dpi=dpi, metadata={"Software": None})
+        if image.tell() <= LARGEST:
+            break
     return image.getvalue()
 
 
@@ -89,6 +100,9 @@ def _draw_labels(axes: Any, before: CategoryProfile, now: CategoryProfile) -> No
     ):
         heights = [profile.counts.get(label, 0) / max(profile.rows, 1) for label in labels]
         axes.bar(places + side, heights, width=0.38, color=color, label=name)
-    short = [label if len(label) <= LABEL_LENGTH else label[: LABEL_LENGTH - 1] + "…" for label in labels]
+    short = [
+        label if len(label) <= LABEL_LENGTH else label[: LABEL_LENGTH - 1] + "…" for label in labels
+    ]
     axes.set_xticks(places, short, rotation=30 if len(labels) > 5 else 0, ha="center")
+    axes.margins(y=0.3)
     axes.set_ylabel("share of rows", fontsize=8)

@@ -69,7 +69,11 @@ def run(
     context.bench.operations.add_findings(findings)
     checks = (*ages.checks(), *_drift_checks(spec, looks, version=version, before=before))
     return _record(
-        context, findings, checks=checks, shown=shown_counts(findings, looks) | shown, version=version
+        context,
+        findings,
+        checks=checks,
+        shown=shown_counts(findings, looks) | shown,
+        version=version,
     )
 
 
@@ -88,7 +92,14 @@ class Watch:
     ) -> Iterator[tuple[Look, Evidence]]:
         """Judge window after window; only one is in memory at a time."""
         for window in windows:
-            evidence = gather(self._context, self._champion, validated, window=window, join=join)
+            evidence = gather(
+                self._context,
+                self._champion,
+                validated,
+                window=window,
+                enough=self._spec.minimum_rows,
+                join=join,
+            )
             look = self._judge(evidence)
             self._context.log.info(f"{window.label}: {evidence.rows} rows judged.")
             yield look, evidence

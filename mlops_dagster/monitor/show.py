@@ -13,7 +13,6 @@ from mlops_dagster.records import Finding, Outcome, Shown
 
 MOST_ROWS = 12
 PANELS = 4
-LARGEST_PICTURE = 75_000  # in base64 it stays under 100 kB, which is what an event should hold
 
 
 def shown_counts(findings: Sequence[Finding], looks: Sequence[Look]) -> dict[str, Shown]:
@@ -42,9 +41,7 @@ def worst_columns(looks: Sequence[Look]) -> str:
     return head + "\n".join(_line(look, one) for look, one in rows)
 
 
-def picture(
-    reference: ReferenceProfile, seen: Sequence[tuple[Look, Evidence]]
-) -> dict[str, Shown]:
+def picture(reference: ReferenceProfile, seen: Sequence[tuple[Look, Evidence]]) -> dict[str, Shown]:
     """Draw the reference against now for the worst columns of the worst window."""
     judged = [pair for pair in seen if _worst(pair[0])]
     if not judged:
@@ -55,8 +52,6 @@ def picture(
         before, now = _profiles(reference, evidence, look, verdict)
         panels.append((verdict, before, now))
     image = draw(panels, title=look.window.label)
-    if len(image) > LARGEST_PICTURE:
-        return {}
     text = base64.b64encode(image).decode()
     return {"picture": Shown(kind="markdown", value=f"![drift](data:image/png;base64,{text})")}
 

@@ -2,10 +2,9 @@
 
 from datetime import timedelta
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from mlops_dagster.declaration import Duration, Spec
-from mlops_dagster.errors import SpecError
 
 SAFE_ROWS = 30
 
@@ -19,7 +18,7 @@ class FreshnessSpec(Spec):
     )
     max_model_age: Duration | None = Field(
         default=None,
-        description="Largest age of the champion since it was registered, a duration such as 30d.",
+        description="Longest time that one champion may serve, a duration such as 30d.",
     )
 
 
@@ -28,6 +27,7 @@ class DriftSpec(Spec):
 
     window: Duration = Field(
         default=timedelta(days=7),
+        gt=timedelta(0),
         description="Length of one window by event time, a duration such as 7d.",
     )
     false_alarms: float = Field(
@@ -56,13 +56,6 @@ class DriftSpec(Spec):
         description="Most windows judged in one run; the oldest come first, the next run goes on.",
     )
 
-    @model_validator(mode="after")
-    def _window_has_a_length(self) -> "DriftSpec":
-        if self.window <= timedelta(0):
-            message = f"monitor.drift.window: {self.window} is no length of time. Use one such as 7d."
-            raise SpecError(message)
-        return self
-
 
 class MonitorSpec(Spec):
     """What is watched. Without `drift` only ages are."""
@@ -71,5 +64,6 @@ class MonitorSpec(Spec):
         default_factory=FreshnessSpec, description="How old data and model may get."
     )
     drift: DriftSpec | None = Field(
-        default=None, description="How features and predictions are compared; left out, they are not."
+        default=None,
+        description="How features and predictions are compared; left out, they are not.",
     )

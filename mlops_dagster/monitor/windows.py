@@ -47,7 +47,9 @@ def batch_of(subject: str) -> int | None:
     return int(number) if mark and number.isdecimal() else None
 
 
-def new_batches(there: Iterable[int], *, judged: Iterable[int], through: int | None) -> list[Window]:
+def new_batches(
+    there: Iterable[int], *, judged: Iterable[int], through: int | None
+) -> list[Window]:
     """List the batches that came after those a model was fitted on and were not judged yet.
 
     Where it is not known which those were, only the newest batch is judged.

@@ -77,7 +77,9 @@ def merge(a: TableProfile, b: TableProfile) -> TableProfile:
     Raises: DataNotFitError when the columns or their edges differ.
     """
     _same_columns(a, b)
-    columns = {name: _combine(name, one, b.columns[name], sign=1) for name, one in a.columns.items()}
+    columns = {
+        name: _combine(name, one, b.columns[name], sign=1) for name, one in a.columns.items()
+    }
     return TableProfile(rows=a.rows + b.rows, columns=columns)
 
 
@@ -87,14 +89,18 @@ def subtract(a: TableProfile, b: TableProfile) -> TableProfile:
     Raises: DataNotFitError when the columns or their edges differ.
     """
     _same_columns(a, b)
-    columns = {name: _combine(name, one, b.columns[name], sign=-1) for name, one in a.columns.items()}
+    columns = {
+        name: _combine(name, one, b.columns[name], sign=-1) for name, one in a.columns.items()
+    }
     return TableProfile(rows=a.rows - b.rows, columns=columns)
 
 
 def _same_columns(a: TableProfile, b: TableProfile) -> None:
     if set(a.columns) != set(b.columns):
         missing = sorted(set(a.columns) ^ set(b.columns))
-        message = f"profiles: only one of the two has {missing}. Profile both with the same columns."
+        message = (
+            f"profiles: only one of the two has {missing}. Profile both with the same columns."
+        )
         raise DataNotFitError(message)
 
 

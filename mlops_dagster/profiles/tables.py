@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import duckdb
 import numpy as np
@@ -76,7 +76,7 @@ class _Passes:
         self._reference = edges_from
         self._connection = duckdb.connect()
 
-    def __enter__(self) -> "_Passes":
+    def __enter__(self) -> Self:
         self._connection.register("source", self._source)
         return self
 
@@ -118,7 +118,9 @@ class _Passes:
         query = f"SELECT {', '.join(sketches)} FROM {numbered} WHERE r % {step} = 0"
         seen = self._connection.execute(query).fetchall()[0]
         few = [
-            i for i, one in enumerate(seen) if "edges" in one and one["distinct"] <= MOST_STEPS * 1.5
+            i
+            for i, one in enumerate(seen)
+            if "edges" in one and one["distinct"] <= MOST_STEPS * 1.5
         ]
         values = self._distinct(empty, few)
         sampled = max(total // step, 1)

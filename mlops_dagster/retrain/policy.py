@@ -56,7 +56,7 @@ def standing_obstacle(situation: Situation) -> str:
 def triggers(policy: RetrainSpec, situation: Situation) -> list[tuple[str, str]]:
     """List what asks for a retrain, each with its sentence, in the order of the declaration."""
     found: list[tuple[str, str]] = []
-    for name in policy.on:
+    for name in policy.triggers:
         match name:
             case "new_data" if situation.new_rows >= max(policy.min_new_rows, 1):
                 need = policy.min_new_rows
@@ -122,7 +122,7 @@ def alarm_sentence(alarms: Sequence[Finding]) -> str:
 
 def quiet_sentence(policy: RetrainSpec, situation: Situation) -> str:
     """Say what was looked at when nothing asked."""
-    looked = ", ".join(policy.on)
+    looked = ", ".join(policy.triggers)
     return f"Nothing asks for a retrain ({looked}); {situation.new_rows:,} new labelled rows."
 
 

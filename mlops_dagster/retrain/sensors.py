@@ -126,8 +126,8 @@ def look_at_ages(tick: Tick) -> Decision:
     if decision.action == "update":
         return decision
     policy = tick.watched.policy
-    aged = [one for one in policy.on if one in ("new_data", "stale_model")]
-    retrain = look_with(tick, policy.model_copy(update={"on": tuple(aged)}))
+    aged = [one for one in policy.triggers if one in ("new_data", "stale_model")]
+    retrain = look_with(tick, policy.model_copy(update={"triggers": tuple(aged)}))
     if retrain.action != "none":
         return retrain
     return replace(retrain, because=f"{decision.because} {retrain.because}")
@@ -136,8 +136,8 @@ def look_at_ages(tick: Tick) -> Decision:
 def look_at_findings(tick: Tick) -> Decision:
     """Decide on a retrain from drift and failed checks."""
     policy = tick.watched.policy
-    found = [one for one in policy.on if one in ("drift", "failed_check")]
-    return look_with(tick, policy.model_copy(update={"on": tuple(found)}))
+    found = [one for one in policy.triggers if one in ("drift", "failed_check")]
+    return look_with(tick, policy.model_copy(update={"triggers": tuple(found)}))
 
 
 def look_with(tick: Tick, policy: RetrainSpec) -> Decision:

@@ -13,7 +13,8 @@ Trigger = Literal["new_data", "stale_model", "drift", "failed_check"]
 class RetrainSpec(Spec):
     """When a new candidate is trained. Every no is kept with its reason, like every yes."""
 
-    on: tuple[Trigger, ...] = Field(
+    # Not `on`: YAML reads that key as the truth value.
+    triggers: tuple[Trigger, ...] = Field(
         default=("new_data", "stale_model", "drift"), description="What may ask for a retrain."
     )
     min_new_rows: int = Field(

@@ -16,7 +16,8 @@ class ModelArtifact:
 
     `inputs` are the columns it is given (one that is absent is null), `functions` the user's feature
     functions in order, `columns` what the fitted `pipeline` takes of their result. `labels` are the
-    classes in the pipeline's order; the last one of two is the positive.
+    classes in the pipeline's order; the last one of two is the positive. `times` are inputs read as
+    instants, `texts` the feature columns that are no numbers.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class ModelArtifact:
         task: str,
         labels: Sequence[Any] = (),
         times: Sequence[str] = (),
+        texts: Sequence[str] = (),
     ) -> None:
         self.functions = list(functions)
         self.inputs = list(inputs)
@@ -37,6 +39,7 @@ class ModelArtifact:
         self.task = str(task)
         self.labels = list(labels)
         self.times = list(times)
+        self.texts = list(texts)
 
     def features(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Make the feature columns of rows, in the rows' order, on an index from 0."""
@@ -58,9 +61,10 @@ class ModelArtifact:
         """Score feature columns that were made already."""
         if not len(features):
             return pd.DataFrame({name: pd.Series(dtype="float64") for name in self._answers()})
+        given = estimator_input(features, self.texts)
         if self.task == "regression":
-            return pd.DataFrame({"prediction": np.asarray(self.pipeline.predict(features), float)})
-        likely = np.asarray(self.pipeline.predict_proba(features), float)
+            return pd.DataFrame({"prediction": np.asarray(self.pipeline.predict(given), float)})
+        likely = np.asarray(self.pipeline.predict_proba(given), float)
         labels = np.asarray(self.labels)
         answer: dict[str, Any] = {"prediction": labels[likely.argmax(axis=1)]}
         if len(self.labels) == 2:
@@ -78,3 +82,16 @@ class ModelArtifact:
         if len(self.labels) == 2:
             return ["prediction", "probability"]
         return ["prediction", *(f"probability_{label}" for label in self.labels)]
+
+
+def estimator_input(features: pd.DataFrame, texts: Sequence[str]) -> pd.DataFrame:
+    """Give feature columns the types that a pipeline is fitted on: doubles, and text with None."""
+    made = {
+        name: (
+            features[name].astype(object).where(features[name].notna(), None)
+            if name in texts
+            else features[name].astype("float64")
+        )
+        for name in features
+    }
+    return pd.DataFrame(made, index=features.index)

@@ -49,7 +49,11 @@ def package_model(
     # The example goes through text, as any row that is asked about later does.
     example = [json.loads(text) for text in encode_inputs(input_example)]
     expected = artifact.predict(None, pd.DataFrame(example, columns=artifact.inputs))
-    content = {"inputs": example, "predictions": expected.to_dict(orient="list")}
+    content = {
+        "carried": sorted(user_packages),
+        "inputs": example,
+        "predictions": expected.to_dict(orient="list"),
+    }
     (folder / EXAMPLE).write_text(json.dumps(content, default=str))
 
 
@@ -117,7 +121,9 @@ def refuse_what_stays_behind(artifact: ModelArtifact, user_packages: Sequence[st
     try:
         named = referenced_modules(cloudpickle.dumps(artifact))
     except (pickle.PicklingError, TypeError) as error:
-        message = f"The model cannot be saved: {error}. Feature code must not hold open files or locks."
+        message = (
+            f"The model cannot be saved: {error}. Feature code must not hold open files or locks."
+        )
         raise DataNotFitError(message) from error
     left = sorted(
         name

@@ -1,6 +1,8 @@
 """Load a model that is what was registered, and score with it."""
 
 import json
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -49,7 +51,8 @@ class ScoringModel:
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Score rows of inputs, schema enforced by MLflow."""
-        return self.loaded.predict(rows)
+        answer: pd.DataFrame = self.loaded.predict(rows)
+        return answer
 
     def features(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Make the feature columns of rows."""
@@ -61,12 +64,30 @@ class ScoringModel:
         rows = pd.DataFrame(stored["inputs"], columns=self.inputs)
         answer = self.artifact.predict(None, rows).to_dict(orient="list")
         told = json.loads(json.dumps(answer, default=str))
-        if told != stored["predictions"]:
+        if not same_answers(told, stored["predictions"]):
             message = (
                 f"Version {self.version} at {self.folder} answers its own example with {told}, and "
                 f"must with {stored['predictions']}. It was not put to use; register it again."
             )
             raise StoreError(message)
+
+
+def same_answers(one: Mapping[str, Sequence[Any]], other: Mapping[str, Sequence[Any]]) -> bool:
+    """Tell whether two answers are alike: labels equal, numbers to 12 digits.
+
+    Not to the last bit: an estimator with several threads sums its trees in any order.
+    """
+    return one.keys() == other.keys() and all(
+        len(values) == len(other[name])
+        and all(_alike(a, b) for a, b in zip(values, other[name], strict=True))
+        for name, values in one.items()
+    )
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-12, abs_tol=1e-12)
+    return bool(one == other)
 
 
 @cache

@@ -201,8 +201,9 @@ def _joined(
     chosen = ", ".join(map(quoted_name, columns)) or "*"
     # A folder for spilled rows that no other process uses, and that is not the current one.
     spill = str(Path(tempfile.gettempdir()) / f"mlops_dagster_spill_{uuid4().hex}")
-    config = {"autoinstall_known_extensions": "false", "temp_directory": spill}
-    with duckdb.connect(config=config) as connection:
+    with duckdb.connect(
+        config={"autoinstall_known_extensions": False, "temp_directory": spill}
+    ) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("old", old)
         connection.register("new", new)

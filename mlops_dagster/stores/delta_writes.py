@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote, urlparse
 
 import pyarrow.dataset as pads
 from deltalake import DeltaTable, write_deltalake
+from pyarrow import fs
 
 from mlops_dagster.stores.changes import Change
 from mlops_dagster.stores.commits import CommitNote
@@ -25,7 +27,7 @@ def dataset_of(table: DeltaTable) -> pads.Dataset:
     `to_pyarrow_dataset` promises Arrow more than is true: of a file that was written before a column
     was added it says that the column has values there, so a filter for nulls passes over its rows.
     """
-    dataset = table.to_pyarrow_dataset()
+    dataset = table.to_pyarrow_dataset(filesystem=local_files(table))
     if table.metadata().partition_columns:
         return dataset
     fragments = [
@@ -33,6 +35,17 @@ def dataset_of(table: DeltaTable) -> pads.Dataset:
         for one in dataset.get_fragments()
     ]
     return pads.FileSystemDataset(fragments, dataset.schema, dataset.format, dataset.filesystem)
+
+
+def local_files(table: DeltaTable) -> fs.FileSystem | None:
+    """Read local files with Arrow's own file system; None leaves an object store to deltalake.
+
+    deltalake's is Python behind Arrow's threads: a process that ends soon after a read may abort.
+    """
+    address = urlparse(table.table_uri)
+    if address.scheme not in {"", "file"}:
+        return None
+    return fs.SubTreeFileSystem(unquote(address.path), fs.LocalFileSystem())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 
-
 class MlflowRegistry:
     """Keeps versions in MLflow's registry; what serves is the alias `champion`."""
 
@@ -47,7 +46,9 @@ class MlflowRegistry:
         with self._client() as client:
             return read_version(client.get_model_version(name, version))
 
-    def versions(self, name: str, *, tags: Mapping[str, str] | None = None) -> Sequence[ModelVersion]:
+    def versions(
+        self, name: str, *, tags: Mapping[str, str] | None = None
+    ) -> Sequence[ModelVersion]:
         """List versions, newest first; none when the name is not registered."""
         wanted = "".join(f" and tags.`{key}` = '{value}'" for key, value in (tags or {}).items())
         with self._client() as client:
@@ -90,7 +91,9 @@ class MlflowRegistry:
         if local is None:
             return self._fetched(version)
         if not local.is_dir():
-            message = f"{version.name} version {version.version}: its files are not at {local} any more."
+            message = (
+                f"{version.name} version {version.version}: its files are not at {local} any more."
+            )
             raise StoreError(message)
         return local
 

@@ -187,9 +187,7 @@ class MlflowTracking:
 
 
 @contextmanager
-def mlflow_client(
-    store: str, address: str, operations: Operations
-) -> Iterator["MlflowClient"]:
+def mlflow_client(store: str, address: str, operations: Operations) -> Iterator["MlflowClient"]:
     """Use a client; what MLflow, its database or its transport says becomes a StoreError."""
     from sqlalchemy.exc import SQLAlchemyError
 

@@ -28,7 +28,7 @@ def test_a_messy_table_is_understood(tables):
     assert guesses.task is Task.BINARY
     assert guesses.key == ("Customer ID",)
     assert guesses.event_time == "signed up"
-    assert guesses.split.holdout_days == 60
+    assert guesses.split.days == 60
     assert guesses.dates == ("last call",)
     assert guesses.excluded == {
         "empty": "empty in every row",
@@ -70,18 +70,20 @@ def test_a_holdout_without_every_class_is_not_taken_by_time():
         }
     )
     split = guess(rows, target="late").split
-    assert split.holdout_days is None
+    assert split.days is None
     assert "do not hold every class" in split.because
 
 
 def test_numbers_that_never_repeat_are_not_taken_for_the_target():
-    rows = pd.DataFrame(
-        {
-            "size": [number * 1.5 for number in range(60)],
-            "cost": [number * 2.5 for number in range(60)],
-        }
-    )
+    sizes = [(number * 37) % 61 + 0.5 for number in range(60)]
+    rows = pd.DataFrame({"size": sizes, "cost": [number * 2.5 for number in range(60)]})
     assert guess(rows, target="cost").excluded == {}
+
+
+def test_a_column_that_orders_the_target_by_itself_is_left_out():
+    rows = pd.DataFrame({"months": [n * 0.5 for n in range(60)], "late": [0] * 30 + [1] * 30})
+    excluded = guess(rows, target="late").excluded
+    assert "orders the target almost perfectly" in excluded["months"]
 
 
 BROKEN = {

@@ -6,6 +6,13 @@ from mlops_dagster.metrics.drift import chi2, jensen_shannon, ks, psi, wasserste
 stats = pytest.importorskip("scipy.stats")
 jensenshannon = pytest.importorskip("scipy.spatial.distance").jensenshannon
 RNG = np.random.default_rng(11)
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers_whatever_ran_before():
+    RNG.bit_generator.state = np.random.default_rng(11).bit_generator.state
+
+
 QUANTILES = sorted(
     {i / 64 for i in range(1, 64)}
     | {2.0**-i / 64 for i in range(1, 9)}
@@ -22,9 +29,10 @@ def bounds_of(edges, *sides):
     return np.array([min(joined.min(), edges[0]), *edges, max(joined.max(), edges[-1])])
 
 
-PAIRS = [(RNG.multinomial(900, p), RNG.multinomial(700, q)) for p, q in (
-    (RNG.dirichlet(np.ones(k)), RNG.dirichlet(np.ones(k))) for k in (2, 5, 24, 80)
-)]
+PAIRS = [
+    (RNG.multinomial(900, p), RNG.multinomial(700, q))
+    for p, q in ((RNG.dirichlet(np.ones(k)), RNG.dirichlet(np.ones(k))) for k in (2, 5, 24, 80))
+]
 
 
 @pytest.mark.parametrize("pair", PAIRS)
@@ -43,7 +51,9 @@ def test_distances_agree_with_scipy_on_the_same_counts(pair):
     assert ks(reference, current) == pytest.approx(stats.ks_2samp(*rows).statistic, abs=1e-12)
     there = (reference + current) > 0
     expected = stats.chi2_contingency([reference[there], current[there]], correction=False)
-    assert chi2(reference, current) == pytest.approx((expected.statistic, expected.pvalue), abs=1e-9)
+    assert chi2(reference, current) == pytest.approx(
+        (expected.statistic, expected.pvalue), abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("distinct", [2, 5, 24])
@@ -93,7 +103,8 @@ def test_an_empty_side_is_nan_and_not_a_number_that_looks_fine():
 def test_chi2_takes_the_reference_as_a_sample_and_keeps_its_level():
     shares = np.full(10, 0.1)
     pairs = zip(
-        RNG.multinomial(1000, shares, size=1000), RNG.multinomial(5000, shares, size=1000),
+        RNG.multinomial(1000, shares, size=1000),
+        RNG.multinomial(5000, shares, size=1000),
         strict=True,
     )
     alarms = np.mean([chi2(a, b)[1] < 0.05 for a, b in pairs])
@@ -103,4 +114,6 @@ def test_chi2_takes_the_reference_as_a_sample_and_keeps_its_level():
 def test_many_pairs_at_once_give_what_each_gives_alone():
     left, right = RNG.multinomial(100, np.full(6, 1 / 6), size=(2, 5))
     together = wasserstein(left, right, bounds=range(7))
-    assert list(together) == [float(wasserstein(a, b, bounds=range(7))) for a, b in zip(left, right, strict=True)]
+    assert list(together) == [
+        float(wasserstein(a, b, bounds=range(7))) for a, b in zip(left, right, strict=True)
+    ]

@@ -13,6 +13,11 @@ sk = pytest.importorskip("sklearn.metrics")
 RNG = np.random.default_rng(3)
 
 
+@pytest.fixture(autouse=True)
+def _same_numbers_whatever_ran_before():
+    RNG.bit_generator.state = np.random.default_rng(3).bit_generator.state
+
+
 def test_binary_metrics_agree_with_scikit_learn():
     truth = RNG.integers(0, 2, 500)
     positive = np.round(np.clip(truth * 0.3 + RNG.uniform(0.05, 0.65, 500), 0, 1), 2)
@@ -111,5 +116,7 @@ def test_the_names_are_known_without_any_heavy_import():
         "import sys; from mlops_dagster.metrics.quality import METRICS; "
         "print(sorted({'sklearn', 'scipy', 'pandas', 'dagster', 'mlflow'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"

@@ -51,7 +51,9 @@ class MemoryRegistry:
         return self.folders[version.version]
 
 
-def week_of_rows(number: int, *, rows: int = 600, shift: float = 0.0, seed: int = 0) -> pd.DataFrame:
+def week_of_rows(
+    number: int, *, rows: int = 600, shift: float = 0.0, seed: int = 0
+) -> pd.DataFrame:
     """Rows of the week `number` after START."""
     chance = np.random.default_rng(1_000 * number + seed)
     return pd.DataFrame(

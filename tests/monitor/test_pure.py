@@ -17,7 +17,7 @@ def test_data_is_as_old_as_its_newest_event():
     assert verdict.outcome is Outcome.REFUSED
     assert (verdict.hours, verdict.limit_hours) == (48.0, 36.0)
     assert verdict.because == (
-        "The newest event in the data is from 2013-04-29 12:00 UTC, 2.0 days old; "
+        "The newest event in the data is from 2013-04-29 12:00 UTC, 2.0 days ago; "
         "the limit is 36h, passed by 12.0 hours."
     )
 
@@ -38,7 +38,7 @@ def test_an_unknown_age_or_no_limit_is_not_applicable_and_never_a_pass(newest, l
 
 def test_a_model_is_named_with_its_age():
     verdict = judge_model_age(NOW - 40 * DAY, now=NOW, limit=30 * DAY, version="7")
-    assert "version 7, has served since" in verdict.because
+    assert "version 7, serves since" in verdict.because
     assert verdict.outcome is Outcome.REFUSED
 
 

@@ -9,7 +9,6 @@ from mlops_dagster.errors import SpecError, StoreError
 from mlops_dagster.monitor.due import state_of
 from mlops_dagster.monitor.spec import DriftSpec, MonitorSpec
 from mlops_dagster.records import Outcome, Severity
-
 from tests.monitor.conftest import SPEC, START, WEEK, week_of_rows
 
 FITTED = [week_of_rows(number) for number in range(4)]
@@ -67,7 +66,10 @@ def test_TE2_prediction_drift_is_found_from_the_champions_answers_to_the_same_ro
     check = checks_of(record)["prediction_drift"]
     assert check.outcome is Outcome.REFUSED
     assert "by the champion's answers to the same 600 rows: probability: W1" in check.because
-    assert {one.subject for one in shop.findings("prediction_drift")} == {"prediction", "probability"}
+    assert {one.subject for one in shop.findings("prediction_drift")} == {
+        "prediction",
+        "probability",
+    }
 
 
 def test_TE2_prediction_drift_is_found_from_stored_predictions_when_there_are_some(shop):
@@ -113,7 +115,9 @@ def test_without_a_champion_only_the_age_of_the_data_is_judged(shop):
     for name in ("model_fresh", "feature_drift", "prediction_drift"):
         assert checks[name].outcome is Outcome.NOT_APPLICABLE
         assert "there is no champion yet" in checks[name].because
-    assert [one.signal for _, one in shop.context.bench.operations.findings("shop", "all")] == ["data_age"]
+    assert [one.signal for _, one in shop.context.bench.operations.findings("shop", "all")] == [
+        "data_age"
+    ]
     assert record.champion_version is None
 
 
@@ -192,7 +196,7 @@ def test_old_data_and_an_old_champion_are_refused_by_the_clock(shop):
     assert checks["data_fresh"].outcome is Outcome.REFUSED
     assert "the limit is 36h, passed by" in checks["data_fresh"].because
     assert checks["model_fresh"].outcome is Outcome.REFUSED
-    assert "version 1, is from 2013-01-07" in checks["model_fresh"].because
+    assert "version 1, serves since 2013-01-07" in checks["model_fresh"].because
     [age] = shop.findings("data_age")
     assert age.limit == 36
     assert age.value > 36
@@ -213,7 +217,10 @@ def test_a_model_without_event_time_is_judged_batch_by_batch(open_shop):
     assert checks_of(record)["data_fresh"].outcome is Outcome.NOT_APPLICABLE
     again = shop.look(validated)
     assert again.shown["windows"].value == 0
-    assert "No new complete window. The last one: batch 6: delay" in checks_of(again)["feature_drift"].because
+    assert (
+        "No new complete window. The last one: batch 6: delay"
+        in checks_of(again)["feature_drift"].because
+    )
 
 
 def test_a_champion_without_a_profile_says_the_way_out(shop):
@@ -259,3 +266,12 @@ def test_work_that_was_left_over_is_other_work(shop):
     shop.look(validated, spec)
     assert first != second
     assert state_of(shop.context, spec, validated) == second
+
+
+def test_a_few_stored_predictions_do_not_stand_for_the_window(shop):
+    rows = week_of_rows(4)
+    few = {"prediction": [1] * 9, "probability": [0.9] * 9, "model_version": ["1"] * 9}
+    stored = pa.table({"at": pa.array(rows["at"][:9]), **few, "role": ["batch"] * 9})
+    shop.context.bench.tables.append("shop/all/predictions", stored)
+    check = checks_of(begin(shop, rows))["prediction_drift"]
+    assert "the champion's answers to the same 600 rows" in check.because

@@ -59,5 +59,5 @@ def test_a_folder_without_a_profile_says_the_way_out(tmp_path):
 
 
 def test_mixed_objects_in_a_frame_are_read_as_text():
-    table = as_table(pd.DataFrame({"x": pd.Series([1, "a", None], dtype=object)}, index=[5, 6, 7]))
+    table = as_table(pd.DataFrame({"x": [1, "a", None]}, index=[5, 6, 7], dtype=object))
     assert table["x"].to_pylist() == ["1", "a", None]

@@ -14,7 +14,7 @@ from mlops_dagster.retrain.spec import RetrainSpec
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 MODEL = ModelIdentity(name="churn", task=Task.BINARY, target="left")
 POLICY = RetrainSpec(
-    on=("new_data", "stale_model", "drift", "failed_check"),
+    triggers=("new_data", "stale_model", "drift", "failed_check"),
     min_new_rows=1_000,
     cooldown=timedelta(days=7),
     max_model_age=timedelta(days=30),

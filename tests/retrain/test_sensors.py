@@ -51,7 +51,7 @@ class Scene:
             Watched(
                 model=MODEL_ID,
                 policy=RetrainSpec(
-                    on=("new_data", "drift", "failed_check"), min_new_rows=3, cooldown=timedelta(days=7)
+                    triggers=("new_data", "drift", "failed_check"), min_new_rows=3, cooldown=timedelta(days=7)
                 ),
                 max_age=timedelta(days=2),
                 source_state=lambda: self.state,

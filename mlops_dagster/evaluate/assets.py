@@ -1,0 +1,46 @@
+"""The asset `evaluation`, with one check for each gate."""
+
+from typing import Any
+
+from mlops_dagster.declaration import ModelIdentity
+from mlops_dagster.evaluate.rules import check_names
+from mlops_dagster.evaluate.spec import EvaluateSpec
+from mlops_dagster.records import JSON, FeatureSet, Record, TrainedModel
+from mlops_dagster.stage import Stage, StageCheck
+from mlops_dagster.stores.registry import CHAMPION
+from mlops_dagster.workbench import StepContext
+
+
+def build_stage(model: ModelIdentity, spec: EvaluateSpec) -> Stage:
+    """Declare the stage `evaluation`. Its checks do not block: a refused candidate is registered as such."""
+
+    def run(context: StepContext, *records: Any) -> Record:
+        from mlops_dagster.evaluate.run import run as work
+
+        return work(context, spec, *records)
+
+    def identify(context: StepContext, trained: TrainedModel, _: FeatureSet) -> JSON:
+        champion = context.bench.registry.by_alias(model.registered_name, CHAMPION)
+        return [trained.model_id, champion.version if champion else None]
+
+    return Stage(
+        noun="evaluation",
+        room="evaluate",
+        description=(
+            f"The candidate for **{model.target}** on the rows that it has not seen, beside a dummy, a "
+            "linear model and the champion; one check for each gate."
+        ),
+        kinds=frozenset({"mlflow", "scikitlearn"}),
+        needs=("trained_model", "features"),
+        checks=tuple(
+            StageCheck(name=name, description=_described(gate.model_dump(exclude_none=True)))
+            for name, gate in zip(check_names(spec.gates), spec.gates, strict=True)
+        ),
+        settings=spec.model_dump(mode="json"),
+        identify=identify,
+        run=run,
+    )
+
+
+def _described(gate: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in gate.items())

@@ -1,0 +1,184 @@
+"""Pictures of a candidate: one small function each, drawn without a display."""
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlops_dagster.evaluate.rules import SliceScore
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BLUE, GREY, RED = "#1f6feb", "#8a8f98", "#c4432b"
+_POINTS = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What is drawn: truth and answers on the holdout, slices, importances."""
+
+    truth: np.ndarray
+    prediction: np.ndarray
+    probability: np.ndarray | None
+    labels: Sequence[Any]
+    slices: Sequence[SliceScore]
+    slice_metric: str
+    importances: Mapping[str, float]
+    importance_metric: str
+
+
+def draw_all(view: View, folder: Path) -> str:
+    """Write each picture as a file, and give them together as one small picture in markdown."""
+    chosen = pictures_of(view)
+    for name, draw in chosen.items():
+        figure = _figure(1, 1)
+        draw(figure.axes[0], view)
+        figure.savefig(folder / f"{name}.png", dpi=90)
+    together = _figure(-(-len(chosen) // 3), 3)
+    for axis, draw in zip(together.axes, chosen.values(), strict=False):
+        draw(axis, view)
+    for axis in together.axes[len(chosen) :]:
+        axis.set_axis_off()
+    content = BytesIO()
+    together.savefig(content, dpi=55)
+    return f"![the candidate on the holdout](data:image/png;base64,{base64.b64encode(content.getvalue()).decode()})"
+
+
+def pictures_of(view: View) -> dict[str, Callable[["Axes", View], None]]:
+    """Choose the pictures that a task has."""
+    chosen: dict[str, Callable[[Axes, View], None]] = {}
+    if len(view.labels) == 2:
+        chosen |= {"roc": roc, "precision_recall": precision_recall, "calibration": calibration}
+    if view.labels:
+        chosen["confusion"] = confusion
+    else:
+        chosen |= {"predicted_and_true": predicted_and_true, "residuals": residuals}
+    if view.slices:
+        chosen["slices"] = slices
+    if view.importances:
+        chosen["importance"] = importance
+    return chosen
+
+
+def roc(axis: "Axes", view: View) -> None:
+    """Draw true against false positive rate."""
+    hits, ranks = _ordered(view)
+    true = np.cumsum(hits) / max(hits.sum(), 1)
+    false = np.cumsum(~hits) / max((~hits).sum(), 1)
+    some = _thin(ranks)
+    axis.plot(false[some], true[some], color=BLUE)
+    axis.plot([0, 1], [0, 1], color=GREY, linestyle=":")
+    _label(axis, f"ROC (n = {len(hits):,})", "false positive rate", "true positive rate")
+
+
+def precision_recall(axis: "Axes", view: View) -> None:
+    """Draw precision against recall."""
+    hits, ranks = _ordered(view)
+    found = np.cumsum(hits)
+    some = _thin(ranks)
+    axis.plot((found / max(hits.sum(), 1))[some], (found / (ranks + 1))[some], color=BLUE)
+    axis.axhline(hits.mean(), color=GREY, linestyle=":")
+    axis.set_ylim(0, 1)
+    _label(axis, f"Precision and recall ({hits.mean():.1%} positive)", "recall", "precision")
+
+
+def calibration(axis: "Axes", view: View) -> None:
+    """Draw the share of positives against the predicted probability, in ten equal groups."""
+    likely = _positive(view)
+    hits = view.truth == view.labels[-1]
+    groups = [
+        group for group in np.array_split(np.argsort(likely, kind="stable"), 10) if len(group)
+    ]
+    told = [(likely[group].mean(), hits[group].mean()) for group in groups]
+    axis.plot([0, 1], [0, 1], color=GREY, linestyle=":")
+    axis.plot(*zip(*told, strict=True), "o-", color=BLUE, markersize=4)
+    _label(axis, "Calibration, ten equal groups", "predicted probability", "share of positives")
+
+
+def confusion(axis: "Axes", view: View) -> None:
+    """Draw how often each label was answered for each true one."""
+    labels = list(view.labels)[:12]
+    counts = np.array(
+        [[int(((view.truth == t) & (view.prediction == p)).sum()) for p in labels] for t in labels]
+    )
+    axis.imshow(
+        counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1
+    )
+    for row, column in np.ndindex(counts.shape):
+        share = counts[row, column] / max(counts[row].sum(), 1)
+        axis.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", fontsize=8,
+                  color="white" if share > 0.5 else "black")  # fmt: skip
+    names = [str(label) for label in labels]
+    axis.set_xticks(range(len(labels)), names)
+    axis.set_yticks(range(len(labels)), names)
+    _label(axis, "Confusion", "predicted", "true", grid=False)
+
+
+def predicted_and_true(axis: "Axes", view: View) -> None:
+    """Draw predicted against true values."""
+    some = _thin(np.arange(len(view.truth)))
+    axis.scatter(view.truth[some], view.prediction[some], s=6, color=BLUE, alpha=0.4)
+    ends = [float(np.min(view.truth)), float(np.max(view.truth))]
+    axis.plot(ends, ends, color=GREY, linestyle=":")
+    _label(axis, f"Predicted and true (n = {len(view.truth):,})", "true", "predicted")
+
+
+def residuals(axis: "Axes", view: View) -> None:
+    """Draw how far predictions are off."""
+    axis.hist(view.prediction - view.truth, bins=40, color=BLUE)
+    axis.axvline(0, color=GREY, linestyle=":")
+    _label(axis, "Residuals", "predicted minus true", "rows")
+
+
+def slices(axis: "Axes", view: View) -> None:
+    """Draw the metric of each slice's values, the largest first."""
+    shown = [one for one in view.slices if np.isfinite(one.metrics.get(view.slice_metric, np.nan))]
+    shown = sorted(shown, key=lambda one: one.rows, reverse=True)[:16][::-1]
+    values = [one.metrics[view.slice_metric] for one in shown]
+    axis.barh([f"{one.column}={one.value} ({one.rows:,})" for one in shown], values, color=BLUE)
+    axis.tick_params(axis="y", labelsize=6)
+    if values and min(values) > 0:
+        axis.set_xlim(left=max(0, min(values) * 0.9))
+    _label(axis, f"{view.slice_metric} by slice (rows)", view.slice_metric, "")
+
+
+def importance(axis: "Axes", view: View) -> None:
+    """Draw by how much the metric falls when a feature's values are shuffled."""
+    largest = sorted(view.importances.items(), key=lambda one: one[1])[-12:]
+    axis.barh([name for name, _ in largest], [value for _, value in largest], color=BLUE)
+    axis.tick_params(axis="y", labelsize=7)
+    _label(axis, "Permutation importance", f"loss of {view.importance_metric}", "")
+
+
+def _figure(rows: int, columns: int) -> Any:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6 * columns, 3.6 * rows), layout="constrained")
+    figure.subplots(rows, columns)
+    return figure
+
+
+def _label(axis: "Axes", title: str, across: str, up: str, *, grid: bool = True) -> None:
+    axis.set_title(title, fontsize=10)
+    axis.set_xlabel(across, fontsize=8)
+    axis.set_ylabel(up, fontsize=8)
+    if grid:
+        axis.grid(alpha=0.2)
+
+
+def _positive(view: View) -> np.ndarray:
+    return np.zeros(len(view.truth)) if view.probability is None else view.probability
+
+
+def _ordered(view: View) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(-_positive(view), kind="stable")
+    return (view.truth == view.labels[-1])[order], np.arange(len(order))
+
+
+def _thin(places: np.ndarray) -> np.ndarray:
+    return places[:: max(1, len(places) // _POINTS)]

@@ -1,0 +1,229 @@
+"""Judge a candidate on the rows that it has not seen."""
+
+import math
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from mlops_dagster.errors import DataNotFitError
+from mlops_dagster.evaluate.importance import importances
+from mlops_dagster.evaluate.pictures import View, draw_all
+from mlops_dagster.evaluate.rules import Scores, check_names, judge
+from mlops_dagster.evaluate.scoring import (
+    Answers,
+    answers_of,
+    baselines,
+    champion_answers,
+    quality,
+    slice_scores,
+)
+from mlops_dagster.evaluate.show import comparison, slices_table
+from mlops_dagster.evaluate.spec import EvaluateSpec
+from mlops_dagster.metrics.quality import metrics_for
+from mlops_dagster.records import Check, Evaluation, FeatureSet, Outcome, Shown, TrainedModel
+from mlops_dagster.scoring.feature_rows import FeatureRows
+from mlops_dagster.scoring.loader import ScoringModel, open_model
+from mlops_dagster.stores.registry import CHAMPION
+from mlops_dagster.stores.tracking import tracked
+from mlops_dagster.workbench import StepContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exam:
+    """A candidate, the rows that it is judged on, and its answers."""
+
+    candidate: ScoringModel
+    holdout: FeatureRows
+    truth: np.ndarray
+    answers: Answers
+    metrics: tuple[str, ...]
+
+    @property
+    def labels(self) -> Sequence[Any]:
+        """The classes."""
+        return self.candidate.labels
+
+
+def run(
+    context: StepContext, spec: EvaluateSpec, trained: TrainedModel, features: FeatureSet
+) -> Evaluation:
+    """Measure the candidate, two baselines and the champion on the holdout, and judge the gates.
+
+    Raises: DataNotFitError when a slice's column is not there.
+    """
+    exam = sit(context, spec, trained)
+    scores = score(context, spec, exam, trained, features)
+    names = check_names(spec.gates)
+    checks = tuple(judge(gate, scores, name=n) for gate, n in zip(spec.gates, names, strict=True))
+    picture = log(context, exam, scores, trained)
+    return record(context, trained, scores, checks, picture=picture)
+
+
+def sit(context: StepContext, spec: EvaluateSpec, trained: TrainedModel) -> Exam:
+    """Let the candidate answer the holdout through its own files, as it will when it serves."""
+    holdout = FeatureRows.read(context.bench.tables, trained.holdout)
+    missing = [name for name in spec.slices if name not in holdout.table.column_names]
+    if missing:
+        where = f"{context.model.address}/evaluate.slices"
+        raise DataNotFitError.missing_columns(where, missing, holdout.table.column_names)
+    candidate = open_model(context.bench.tracking.download(trained.model_uri))
+    return Exam(
+        candidate=candidate,
+        holdout=holdout,
+        truth=holdout.column(context.model.target).to_numpy(),
+        answers=answers_of(candidate.predict(holdout.inputs(candidate.inputs))),
+        metrics=wanted(context, spec),
+    )
+
+
+def wanted(context: StepContext, spec: EvaluateSpec) -> tuple[str, ...]:
+    """List what is measured: what was declared and what gates need; else all of the task."""
+    asked = spec.metrics or metrics_for(context.model.task)
+    return tuple(dict.fromkeys([*asked, *(gate.metric for gate in spec.gates)]))
+
+
+def score(
+    context: StepContext,
+    spec: EvaluateSpec,
+    exam: Exam,
+    trained: TrainedModel,
+    features: FeatureSet,
+) -> Scores:
+    """Measure everybody on the same rows."""
+    rivals = baselines(
+        context.model,
+        training_rows(context, trained, features, exam.holdout),
+        exam.holdout,
+        texts=exam.candidate.artifact.texts,
+        labels=exam.labels,
+    )
+    champion = context.bench.registry.by_alias(context.model.registered_name, CHAMPION)
+    answers, problem = (
+        champion_answers(context.bench.registry, champion, exam.holdout, exam.labels)
+        if champion
+        else (None, "")
+    )
+
+    def of(one: Answers) -> dict[str, float]:
+        return quality(exam.metrics, exam.truth, one, exam.labels)
+
+    return Scores(
+        candidate=of(exam.answers),
+        dummy=of(rivals["dummy"]),
+        simple=of(rivals["simple"]),
+        champion=of(answers) if answers else None,
+        champion_version=champion.version if champion else None,
+        champion_problem=problem,
+        slices=slice_scores(
+            exam.holdout,
+            exam.answers,
+            truth=exam.truth,
+            columns=spec.slices,
+            metrics=exam.metrics,
+            labels=exam.labels,
+        ),
+    )
+
+
+def training_rows(
+    context: StepContext, trained: TrainedModel, features: FeatureSet, holdout: FeatureRows
+) -> FeatureRows:
+    """Read the rows that the candidate was fitted on: all that are not in the holdout."""
+    rows = context.bench.tables.read(features.table.name, version=trained.features.version)
+    names = list(context.model.key) or rows.column_names
+    marks = [
+        pd.util.hash_pandas_object(table.select(names).to_pandas(), index=False)
+        for table in (rows, holdout.table)
+    ]
+    return FeatureRows(table=rows.filter(pa.array(~marks[0].isin(marks[1]).to_numpy())))
+
+
+def log(context: StepContext, exam: Exam, scores: Scores, trained: TrainedModel) -> str:
+    """Write metrics and pictures to the candidate's MLflow run; give one small picture."""
+    with tempfile.TemporaryDirectory() as place:
+        picture = draw_all(view_of(exam, scores), Path(place))
+        with tracked(context.bench.tracking, context.owner) as run_id:
+            context.bench.tracking.log_files(run_id, Path(place), under="pictures")
+            context.bench.tracking.log(
+                run_id, metrics=all_metrics(scores), model_id=trained.model_id
+            )
+    return picture
+
+
+def view_of(exam: Exam, scores: Scores) -> View:
+    """Gather what is drawn."""
+    return View(
+        truth=exam.truth,
+        prediction=exam.answers.prediction,
+        probability=exam.answers.probability,
+        labels=exam.labels,
+        slices=scores.slices,
+        slice_metric=exam.metrics[0],
+        importances=importances(
+            exam.candidate.artifact,
+            exam.holdout.features(),
+            exam.truth,
+            metric=exam.metrics[0],
+            labels=exam.labels,
+        ),
+        importance_metric=exam.metrics[0],
+    )
+
+
+def all_metrics(scores: Scores) -> dict[str, float]:
+    """Name every number for MLflow; what could not be computed is left out."""
+    named = dict(scores.candidate)
+    for who, metrics in (
+        ("dummy", scores.dummy),
+        ("simple", scores.simple),
+        ("champion", scores.champion or {}),
+    ):
+        named |= {f"{who}.{name}": value for name, value in metrics.items()}
+    for one in scores.slices:
+        place = f"{one.column}.{one.value}"
+        allowed = "".join(
+            letter if letter.isalnum() or letter in "_-. /" else "_" for letter in place
+        )
+        named |= {f"{name}.{allowed}": value for name, value in one.metrics.items()}
+    return {name: value for name, value in named.items() if math.isfinite(value)}
+
+
+def record(
+    context: StepContext,
+    trained: TrainedModel,
+    scores: Scores,
+    checks: tuple[Check, ...],
+    *,
+    picture: str,
+) -> Evaluation:
+    """Write the verdict down, with what it was judged against."""
+    refused = [check.because for check in checks if check.outcome is Outcome.REFUSED]
+    passed = sum(check.outcome is Outcome.PASSED for check in checks)
+    finite = {name: value for name, value in scores.candidate.items() if math.isfinite(value)}
+    return Evaluation(
+        **context.stamp(),
+        data_version=f"{trained.data_version}:{scores.champion_version or 'none'}",
+        outcome=Outcome.REFUSED if refused else Outcome.PASSED,
+        because=" ".join(refused) or f"{passed} of {len(checks)} gates passed, none refused.",
+        checks=checks,
+        shown={
+            **{name: Shown(kind="number", value=value) for name, value in finite.items()},
+            "comparison": Shown(kind="markdown", value=comparison(scores)),
+            "slices": Shown(kind="markdown", value=slices_table(scores)),
+            "pictures": Shown(kind="markdown", value=picture),
+            "mlflow run": Shown(
+                kind="url", value=context.bench.tracking.run_url(trained.mlflow_run_id)
+            ),
+        },
+        mlflow_run_id=trained.mlflow_run_id,
+        model_id=trained.model_id,
+        metrics=finite,
+        champion_version=scores.champion_version,
+        champion_metrics={k: v for k, v in (scores.champion or {}).items() if math.isfinite(v)},
+    )

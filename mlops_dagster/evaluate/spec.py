@@ -1,0 +1,66 @@
+"""What a candidate is measured by, and must reach."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from mlops_dagster.declaration import Spec
+
+
+class Threshold(Spec):
+    """A metric must reach a limit, on the whole holdout or on each value of a slice."""
+
+    kind: Literal["threshold"] = "threshold"
+    metric: str = Field(description="The metric's name.", examples=["roc_auc"])
+    at_least: float | None = Field(default=None, description="In units of the metric.")
+    at_most: float | None = Field(default=None, description="In units of the metric.")
+    slice: str | None = Field(default=None, description="The column whose values are judged apart.")
+    minimum_rows: int = Field(
+        default=1, ge=1, description="Rows that a value of the slice must have to be judged."
+    )
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        if (self.at_least is None) == (self.at_most is None):
+            message = "give exactly one of at_least and at_most"
+            raise ValueError(message)
+        return self
+
+
+class BeatsDummy(Spec):
+    """The candidate must be better than a model that knows no feature."""
+
+    kind: Literal["beats_dummy"] = "beats_dummy"
+    metric: str = Field(description="The metric's name.", examples=["log_loss"])
+    margin: float = Field(default=0.0, ge=0.0, description="By how much, in units of the metric.")
+
+
+class BeatsSimple(Spec):
+    """The candidate must be better than a linear model on the same features."""
+
+    kind: Literal["beats_simple"] = "beats_simple"
+    metric: str = Field(description="The metric's name.", examples=["log_loss"])
+    margin: float = Field(default=0.0, ge=0.0, description="By how much, in units of the metric.")
+
+
+class BeatsChampion(Spec):
+    """The candidate must not be worse than the champion by more than `tolerance`."""
+
+    kind: Literal["beats_champion"] = "beats_champion"
+    metric: str = Field(description="The metric's name.", examples=["log_loss"])
+    tolerance: float = Field(default=0.0, ge=0.0, description="In units of the metric.")
+
+
+Gate = Annotated[Threshold | BeatsDummy | BeatsSimple | BeatsChampion, Field(discriminator="kind")]
+
+
+class EvaluateSpec(Spec):
+    """What a candidate is measured by on the holdout, and must reach to be registered."""
+
+    metrics: tuple[str, ...] = Field(
+        default=(), description="Metrics by name; default: all of the task."
+    )
+    slices: tuple[str, ...] = Field(
+        default=(), description="Columns whose values are measured apart."
+    )
+    gates: tuple[Gate, ...] = Field(default=(), description="All must hold.")

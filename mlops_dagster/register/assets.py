@@ -1,0 +1,53 @@
+"""The asset `registered_model`."""
+
+from typing import Any
+
+from mlops_dagster.declaration import ModelIdentity
+from mlops_dagster.records import JSON, Evaluation, Record, TrainedModel
+from mlops_dagster.register.rules import ACCEPTED, ALONE, Promotion
+from mlops_dagster.stage import Stage, StageCheck
+from mlops_dagster.workbench import StepContext
+
+
+def build_stage(model: ModelIdentity, *, promotion: Promotion) -> Stage:
+    """Declare the stage `registered_model`."""
+
+    def run(context: StepContext, *records: Any) -> Record:
+        from mlops_dagster.register.run import run as work
+
+        return work(context, *records, promotion=promotion)
+
+    def identify(_: StepContext, trained: TrainedModel, evaluation: Evaluation) -> JSON:
+        return [
+            trained.model_id,
+            evaluation.outcome.value,
+            evaluation.champion_version,
+            evaluation.because,
+        ]
+
+    return Stage(
+        noun="registered_model",
+        room="register",
+        description=(
+            f"A version of **{model.registered_name}** in the registry: `challenger` if it passed every "
+            "gate, else kept as refused with the reason."
+        ),
+        kinds=frozenset({"mlflow"}),
+        needs=("trained_model", "evaluation"),
+        takes_refused=frozenset({"evaluation"}),
+        checks=(
+            StageCheck(
+                name=ACCEPTED,
+                description="The candidate passed every gate of its evaluation.",
+                blocking=True,
+            ),
+            StageCheck(
+                name=ALONE,
+                description="The model answers alike without the user's source, and beside a changed one.",
+                blocking=True,
+            ),
+        ),
+        settings={"promotion": promotion},
+        identify=identify,
+        run=run,
+    )

@@ -1,0 +1,42 @@
+"""The tables `features` and `holdout`, read: inputs, feature columns, target."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+
+from mlops_dagster.records import TableRef
+from mlops_dagster.stores.tables import TableStore
+
+PREFIX = "f__"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureRows:
+    """Rows with what the model is given beside what the feature code made of it."""
+
+    table: pa.Table
+
+    @classmethod
+    def read(cls, tables: TableStore, ref: TableRef) -> "FeatureRows":
+        """Load the exact rows."""
+        return cls(table=tables.read(ref.name, version=ref.version))
+
+    def features(self) -> pd.DataFrame:
+        """Give the feature columns under their own names."""
+        names = [name for name in self.table.column_names if name.startswith(PREFIX)]
+        frame = self.table.select(names).to_pandas()
+        return frame.rename(columns=lambda name: name.removeprefix(PREFIX))
+
+    def inputs(self, names: list[str]) -> pd.DataFrame:
+        """Give the columns that the model is given."""
+        return self.table.select(names).to_pandas()
+
+    def column(self, name: str) -> pd.Series:
+        """Give one column."""
+        return self.table[name].to_pandas()
+
+    def others(self) -> pd.DataFrame:
+        """Give everything but the feature columns: key, times, target, inputs."""
+        names = [name for name in self.table.column_names if not name.startswith(PREFIX)]
+        return self.table.select(names).to_pandas()

@@ -1,0 +1,102 @@
+"""Show that a model's files need neither the user's source nor us, before they are registered."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mlops_dagster.errors import DataNotFitError
+from mlops_dagster.scoring.by_value import EXAMPLE
+from mlops_dagster.scoring.loader import same_answers
+from mlops_dagster.stores.mlflow_home import be_quiet
+
+_MARK = "looked for the source of "
+_TIMEOUT_S = 300
+_CHANGED = f"raise ImportError({_MARK!r} + __name__)\n"
+# Runs in a fresh interpreter: the user's project is not on its path, and where his modules and ours
+# would be found stand modules that refuse to be imported.
+_ALONE = """
+import json, sys
+from pathlib import Path
+
+folder, changed, example = sys.argv[1:]
+sys.path.insert(0, changed)
+import mlflow.pyfunc
+import pandas as pd
+
+def tell(answer):
+    return json.loads(json.dumps(answer.to_dict(orient="list"), default=str))
+
+try:
+    stored = json.loads(Path(folder, example).read_text())
+    model = mlflow.pyfunc.load_model(folder)
+    carried = model.unwrap_python_model()
+    rows = pd.DataFrame(stored["inputs"], columns=carried.inner.inputs)
+    alone = tell(carried.predict(None, rows))
+    for column in model.metadata.get_input_schema().inputs:
+        if getattr(column.type, "name", "") == "double":
+            rows[column.name] = pd.to_numeric(rows[column.name]).astype("float64")
+    told = {"alone": alone, "served": tell(model.predict(rows))}
+except Exception as error:
+    told = {"error": f"{type(error).__name__}: {error}"}
+print(json.dumps(told))
+"""
+
+
+def verify_alone(folder: Path) -> None:
+    """Load the model in a process of its own, beside a changed source, and let it answer its example.
+
+    One process shows both: the user's source is not there, and what is found in its place raises.
+    Raises: DataNotFitError naming the module that was looked for, or what was answered instead.
+    """
+    stored = json.loads((folder / EXAMPLE).read_text())
+    told = ask_alone(folder, packages=["mlops_dagster", *stored["packages"]])
+    if error := told.get("error"):
+        raise DataNotFitError(_refusal(error))
+    if not same_answers(told["alone"], stored["predictions"]):
+        message = (
+            f"The model answers its example with {told['alone']} in a process without your source, and "
+            f"with {stored['predictions']} beside it. Its feature code must depend on its rows alone: "
+            "no files, no environment, no chance."
+        )
+        raise DataNotFitError(message)
+    if not same_answers(told["served"], stored["predictions"]):
+        message = (
+            f"The model answers its example with {told['served']} when whole numbers come as floats, as "
+            f"they do where it serves, and with {stored['predictions']} as they stand in the table. "
+            "Let the feature code treat 1 and 1.0 alike."
+        )
+        raise DataNotFitError(message)
+
+
+def ask_alone(folder: Path, *, packages: Sequence[str]) -> dict[str, Any]:
+    """Score the example in a fresh process in which importing any of `packages` raises."""
+    be_quiet()
+    with tempfile.TemporaryDirectory(prefix="mlops_dagster_alone_") as place:
+        for name in packages:
+            (Path(place) / f"{name}.py").write_text(_CHANGED)
+        done = subprocess.run(  # noqa: S603 - our own interpreter and text
+            [sys.executable, "-I", "-c", _ALONE, str(folder.resolve()), place, EXAMPLE],
+            cwd=place,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_TIMEOUT_S,
+        )
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
+        return {"error": f"the process ended with {done.returncode}: {done.stderr.strip()[-500:]}"}
+    told: dict[str, Any] = json.loads(lines[-1])
+    return told
+
+
+def _refusal(error: str) -> str:
+    _, found, module = error.partition(_MARK)
+    why = f"it looks for the source of {module!r}" if found else error
+    return (
+        f"The model cannot be used in a process without your source: {why}. Keep what the feature "
+        "functions need in their own package, imported at the top of its modules, and train again."
+    )

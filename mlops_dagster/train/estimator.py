@@ -1,0 +1,100 @@
+"""The estimator and what stands before it: encoders for text, times for nulls."""
+
+import inspect
+from importlib import import_module
+from typing import Any
+
+import pandas as pd
+
+from mlops_dagster.errors import SpecError, first_line, nearest
+from mlops_dagster.train.spec import EncodeSpec, TrainSpec
+
+
+def resolve_estimator(path: str) -> type[Any]:
+    """Import an estimator's class. Raises: SpecError saying which half is wrong."""
+    module_name, _, name = path.rpartition(".")
+    try:
+        module = import_module(module_name or name)
+    except ImportError as error:
+        message = f"train.estimator: {module_name!r} cannot be imported: {first_line(error)}"
+        raise SpecError(message) from error
+    found = getattr(module, name, None)
+    if not inspect.isclass(found) or not hasattr(found, "fit"):
+        there = [one for one, value in vars(module).items() if hasattr(value, "fit")]
+        message = f"train.estimator: {path!r} is no estimator. {nearest(name, there)}"
+        raise SpecError(message)
+    return found
+
+
+def make_estimator(spec: TrainSpec) -> Any:
+    """Make the estimator with its parameters and the seed. Raises: SpecError for a wrong one."""
+    kind = resolve_estimator(spec.estimator)
+    known = inspect.signature(kind).parameters
+    open_ended = any(one.kind is one.VAR_KEYWORD for one in known.values())
+    for name in spec.parameters:
+        if name not in known and not open_ended:
+            raise SpecError.unknown(where="train.parameters", value=name, known=known)
+    given = dict(spec.parameters)
+    if "random_state" in known:
+        given.setdefault("random_state", spec.seed)
+    try:
+        return kind(**given)
+    except (TypeError, ValueError) as error:
+        message = f"train.parameters: {spec.estimator} refuses them: {first_line(error)}"
+        raise SpecError(message) from error
+
+
+def make_pipeline(estimator: Any, features: pd.DataFrame, encode: EncodeSpec) -> Any:
+    """Put encoders before an estimator, for the columns of these features."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import Pipeline
+
+    texts = texts_of(features)
+    numbers = [name for name in features if name not in texts]
+    takes_nulls = accepts_nulls(estimator)
+    steps = []
+    if texts:
+        ordinal = encode.categorical == "ordinal" or (encode.categorical == "auto" and takes_nulls)
+        steps.append(("text", text_encoder(ordinal=ordinal), texts))
+    if numbers:
+        keep = encode.missing == "keep" or (encode.missing == "auto" and takes_nulls)
+        steps.append(("numbers", number_encoder(keep=keep), numbers))
+    encoder = ColumnTransformer(steps, sparse_threshold=0.0)
+    return Pipeline([("encode", encoder), ("estimator", estimator)])
+
+
+def texts_of(features: pd.DataFrame) -> list[str]:
+    """Name the feature columns that are no numbers."""
+    return [str(name) for name in features if not pd.api.types.is_numeric_dtype(features[name])]
+
+
+def accepts_nulls(estimator: Any) -> bool:
+    """Ask the estimator whether it takes nulls; one that cannot say does not."""
+    from sklearn.utils import get_tags
+
+    try:
+        return bool(get_tags(estimator).input_tags.allow_nan)
+    except AttributeError:
+        return False
+
+
+def text_encoder(*, ordinal: bool) -> Any:
+    """Encode text: as numbers with unknown words apart, or as one column per word."""
+    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+
+    if ordinal:
+        return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    return OneHotEncoder(
+        handle_unknown="infrequent_if_exist", max_categories=50, sparse_output=False
+    )
+
+
+def number_encoder(*, keep: bool) -> Any:
+    """Pass numbers through, or fill nulls with the median and scale."""
+    if keep:
+        return "passthrough"
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline as chain
+    from sklearn.preprocessing import StandardScaler
+
+    return chain(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())

@@ -1,0 +1,80 @@
+"""Fit the declared estimator on one side of the split, and measure it on the other."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops_dagster.declaration import ModelIdentity
+from mlops_dagster.errors import DataNotFitError, first_line
+from mlops_dagster.metrics.quality import measure, metrics_for
+from mlops_dagster.scoring.artifact import ModelArtifact, estimator_input
+from mlops_dagster.train.estimator import make_estimator, make_pipeline, texts_of
+from mlops_dagster.train.spec import TrainSpec
+from mlops_dagster.train.splitting import Parts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A fitted pipeline, its classes, and its answers on the holdout."""
+
+    pipeline: Any
+    labels: list[Any]
+    answers: pd.DataFrame
+    metrics: dict[str, float]
+
+
+def fit(
+    model: ModelIdentity,
+    spec: TrainSpec,
+    features: pd.DataFrame,
+    target: pd.Series,
+    *,
+    parts: Parts,
+) -> Fitted:
+    """Fit on the training rows. Raises: DataNotFitError with what the estimator said."""
+    pipeline = make_pipeline(make_estimator(spec), features, spec.encode)
+    known = estimator_input(features, texts_of(features))
+    truth = target.to_numpy()
+    try:
+        pipeline.fit(known.iloc[parts.train], truth[parts.train])
+    except ValueError as error:
+        message = (
+            f"{model.address}/train: {spec.estimator} cannot be fitted on {len(parts.train):,} rows: "
+            f"{first_line(error)}"
+        )
+        raise DataNotFitError(message) from error
+    labels = pipeline.classes_.tolist() if model.task.is_classification else []
+    answers = ModelArtifact(
+        functions=[],
+        inputs=list(features),
+        columns=list(features),
+        pipeline=pipeline,
+        task=model.task,
+        labels=labels,
+        texts=texts_of(features),
+    ).score(known.iloc[parts.holdout])
+    metrics = quality(model, truth[parts.holdout], answers, labels)
+    return Fitted(pipeline=pipeline, labels=labels, answers=answers, metrics=metrics)
+
+
+def quality(
+    model: ModelIdentity, truth: np.ndarray, answers: pd.DataFrame, labels: list[Any]
+) -> dict[str, float]:
+    """Measure answers by every metric of the task."""
+    return measure(
+        metrics_for(model.task),
+        truth,
+        answers["prediction"].to_numpy(),
+        probability=probability_of(answers),
+        labels=labels,
+    )
+
+
+def probability_of(answers: pd.DataFrame) -> np.ndarray | None:
+    """Take the probabilities out of an answer: one column for two classes, else one per class."""
+    if "probability" in answers:
+        return answers["probability"].to_numpy()
+    columns = [name for name in answers if str(name).startswith("probability_")]
+    return answers[columns].to_numpy() if columns else None

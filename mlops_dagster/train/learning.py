@@ -1,0 +1,119 @@
+"""From the table of features to a fitted artifact and the rows that it has not seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from mlops_dagster.profiles.reference import ReferenceProfile, as_table, reference_of
+from mlops_dagster.records import Check, FeatureSet, TableRef
+from mlops_dagster.scoring.artifact import ModelArtifact
+from mlops_dagster.scoring.feature_rows import FeatureRows
+from mlops_dagster.scoring.functions import resolve_function
+from mlops_dagster.stores.content import digest_of_table
+from mlops_dagster.train.estimator import texts_of
+from mlops_dagster.train.fitting import Fitted, fit
+from mlops_dagster.train.spec import TrainSpec
+from mlops_dagster.train.splitting import Parts, judge_apart, split_rows
+from mlops_dagster.workbench import StepContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """What was learned from, and what came of it."""
+
+    rows: FeatureRows
+    features: pd.DataFrame
+    parts: Parts
+    apart: Check
+    holdout: TableRef
+    fitted: Fitted
+    artifact: ModelArtifact
+
+    def example(self) -> pd.DataFrame:
+        """Give five rows of inputs."""
+        return FeatureRows(table=self.rows.table.slice(0, 5)).inputs(self.artifact.inputs)
+
+
+def learn(
+    context: StepContext, spec: TrainSpec, features: FeatureSet, *, functions: Sequence[str]
+) -> Lesson:
+    """Split, fit, and keep the holdout as a table.
+
+    Raises: DataNotFitError when the rows are too few, or the estimator cannot be fitted on them.
+    """
+    model = context.model
+    rows = FeatureRows.read(context.bench.tables, features.table)
+    made, about = rows.features(), rows.others()
+    parts = split_rows(model, about, split=spec.split, seed=spec.seed)
+    fitted = fit(model, spec, made, about[model.target], parts=parts)
+    both = pd.concat([made.add_prefix("feature "), about], axis=1)
+    return Lesson(
+        rows=rows,
+        features=made,
+        parts=parts,
+        apart=judge_apart(model, both, parts, [f"feature {name}" for name in made]),
+        holdout=keep_holdout(context, rows.table.take(pa.array(parts.holdout))),
+        fitted=fitted,
+        artifact=ModelArtifact(
+            functions=[resolve_function(path) for path in functions],
+            inputs=features.inputs,
+            columns=list(made),
+            pipeline=fitted.pipeline,
+            task=model.task.value,
+            labels=fitted.labels,
+            times=[name for name in features.inputs if is_time(about[name])],
+            texts=texts_of(made),
+        ),
+    )
+
+
+def is_time(column: pd.Series) -> bool:
+    """Tell whether a column holds instants."""
+    return bool(pd.api.types.is_datetime64_any_dtype(column))
+
+
+def keep_holdout(context: StepContext, rows: pa.Table) -> TableRef:
+    """Write the rows that were held out; the same rows make no new version."""
+    name = context.table("holdout")
+    with context.lock("holdout"):
+        latest = context.bench.tables.latest(name)
+        if latest is not None and latest.ref.digest == digest_of_table(rows):
+            return latest.ref
+        return context.bench.tables.overwrite(name, rows).ref
+
+
+def reference_profile(
+    context: StepContext, features: FeatureSet, lesson: Lesson, *, window: timedelta
+) -> ReferenceProfile:
+    """Profile all labelled rows, and the answers on those that the model has not seen.
+
+    Answers on the rows that it was fitted on would be too sure of themselves to compare with.
+    """
+    event_time = context.model.event_time
+    times = lesson.rows.table[event_time] if event_time else None
+    none = pa.table({"none": pa.nulls(lesson.rows.table.num_rows, pa.float64())})
+    source = context.bench.tables.at(features.source.name, features.source.version)
+    whole = reference_of(
+        as_table(lesson.features),
+        none,
+        event_times=times,
+        window=window if event_time else None,
+        through=int(source.state.get("accepted_to", 0)),
+    )
+    answers = as_table(judged_answers(lesson.fitted.answers))
+    seen = reference_of(answers, answers)
+    return replace(whole, predictions=seen.predictions)
+
+
+def judged_answers(answers: pd.DataFrame) -> pd.DataFrame:
+    """Choose what of an answer is watched: the probability of two classes, else the prediction."""
+    return answers[["probability" if "probability" in answers else "prediction"]]
+
+
+def finite(metrics: dict[str, float]) -> dict[str, float]:
+    """Leave out what could not be computed: MLflow keeps numbers only."""
+    return {name: value for name, value in metrics.items() if np.isfinite(value)}
