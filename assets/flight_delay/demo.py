@@ -15,7 +15,7 @@ from pathlib import Path
 from assets.flight_delay.play import Player, fresh_home
 from assets.flight_delay.source import FAULT
 from assets.flight_delay.year import draw, judge_months, write_table
-from mlops_dagster.records import Evaluation, Outcome, RegisteredVersion, Snapshot
+from mlops_dagster.records import Evaluation, FeatureSet, Outcome, RegisteredVersion, Snapshot
 
 FIRST_REPORT = datetime(2013, 4, 3, 6, tzinfo=UTC)
 FAULTY_DAY = datetime(2013, 8, 16, 6, tzinfo=UTC)
@@ -39,7 +39,7 @@ class Story:
         version = self._record(result.run_id, "registered_model", RegisteredVersion)
         self.player.tell(f"  version {version.version} is live (run {result.run_id[:8]})")
         again = self.player.run("lifecycle")
-        features = self._record(again.run_id, "features", Snapshot)
+        features = self._record(again.run_id, "features", FeatureSet)
         self.player.tell(f"  the same again: {features.reused or 'NOT reused'}")
         self.kept.append(f"unchanged steps are reused and say why: run {again.run_id[:8]}")
 

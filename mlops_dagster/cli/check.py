@@ -111,7 +111,7 @@ def code_paths(spec: "LifecycleSpec") -> Iterator[tuple[str, str]]:
 
 def look_at_function(path: str) -> str:
     """Import a function."""
-    from mlops_dagster.features.functions import resolve_function
+    from mlops_dagster.scoring.functions import resolve_function
 
     resolve_function(path, where=path)
     return path
@@ -142,5 +142,5 @@ def look_at_estimator(spec: "LifecycleSpec") -> str:
     """Construct the estimator with its parameters."""
     from mlops_dagster.train.estimator import make_estimator
 
-    make_estimator(spec.train)
+    make_estimator(spec.train, spec.task)
     return f"{spec.train.estimator} takes {len(spec.train.parameters)} declared parameters"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import pandas as pd
 from pandas.api import types
 
+_CODE = re.compile(r"^(?=.*[A-Za-z])(?=.*\d)[\w-]{2,64}$")
 _ISO_DATE = re.compile(r"^\s*\d{4}-\d{2}(-\d{2})?([T ]\d{2}:\d{2}.*)?\s*$")
 
 
@@ -37,6 +38,13 @@ def is_text(column: pd.Series) -> bool:
     """Tell whether a column holds text."""
     known = column.dropna()
     return len(known) > 0 and isinstance(known.iloc[0], str)
+
+
+def is_code(column: pd.Series) -> bool:
+    """Tell whether texts look like names of things: letters or signs with digits, no spaces."""
+    if not is_text(column):
+        return False
+    return bool(column.dropna().map(lambda one: bool(_CODE.match(str(one)))).all())
 
 
 def is_counter(column: pd.Series) -> bool:

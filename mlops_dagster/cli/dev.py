@@ -4,8 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 
@@ -15,7 +15,7 @@ from mlops_dagster.cli.location import WORKSPACE, dagster_home, entries, open_be
 from mlops_dagster.errors import StoreError
 
 LOOPBACK = "127.0.0.1"
-PATIENCE_S = 20
+PATIENCE_S = 10
 
 
 @click.command("dev")
@@ -46,8 +46,9 @@ def command(*, workspace: Path, port: int, mlflow_port: int, sensors: str) -> No
         )
         click.echo(f"MLflow   http://{LOOPBACK}:{mlflow_port}")
     click.echo("Ctrl-C ends both.")
-    with running(commands, environment) as processes:
-        wait_for_end(processes)
+    # The signals first: a process that is started while they are caught can be interrupted itself.
+    with asked_to_end() as asked, running(commands, environment) as processes:
+        wait_for_end(processes, asked)
 
 
 def dagster_command(workspace: Path, *, port: int) -> list[str]:
@@ -74,33 +75,30 @@ def running(
             processes[name] = subprocess.Popen(line, env=dict(environment), start_new_session=True)  # noqa: S603 - our own command
         yield processes
     finally:
-        for process in processes.values():
-            end(process)
+        end_all(list(processes.values()))
 
 
-def end(process: "subprocess.Popen[bytes]") -> None:
-    """Ask a process and its children to end; after a while, insist."""
+def end_all(processes: "Sequence[subprocess.Popen[bytes]]") -> None:
+    """Ask processes and their children to end; after a while, insist."""
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            return
-        os.killpg(process.pid, sign)
-        try:
-            process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            continue
+        living = [one for one in processes if one.poll() is None]
+        for process in living:
+            os.killpg(process.pid, sign)
+        for process in living:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE_S)
 
 
-def wait_for_end(processes: "Mapping[str, subprocess.Popen[bytes]]") -> None:
-    """Wait for Ctrl-C or SIGTERM. Raises: StoreError when a process ended by itself."""
-    with asked_to_end() as asked:
-        while not asked.wait(0.5):
-            for name, process in processes.items():
-                if (code := process.poll()) is not None:
-                    message = (
-                        f"{name} ended by itself with code {code}; its last lines are above. "
-                        "If the port is taken, choose another: --port, --mlflow-port."
-                    )
-                    raise StoreError(message)
+def wait_for_end(processes: "Mapping[str, subprocess.Popen[bytes]]", asked: Event) -> None:
+    """Wait until it is asked for. Raises: StoreError when a process ended by itself."""
+    while not asked.wait(0.5):
+        for name, process in processes.items():
+            if (code := process.poll()) is not None:
+                message = (
+                    f"{name} ended by itself with code {code}; its last lines are above. "
+                    "If the port is taken, choose another: --port, --mlflow-port."
+                )
+                raise StoreError(message)
 
 
 @contextmanager

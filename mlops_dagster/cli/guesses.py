@@ -9,7 +9,15 @@ from itertools import combinations
 import pandas as pd
 from pandas.api import types
 
-from mlops_dagster.cli.column_kinds import as_time, can_name, is_counter, is_date, is_text, shown
+from mlops_dagster.cli.column_kinds import (
+    as_time,
+    can_name,
+    is_code,
+    is_counter,
+    is_date,
+    is_text,
+    shown,
+)
 from mlops_dagster.declaration import Task
 from mlops_dagster.errors import DataNotFitError
 
@@ -23,7 +31,9 @@ _WHERE = "--target"
 _ID_NAME = re.compile(
     r"(^|[\s_.-])(?i:id|key|uuid|guid|nr|no|number|code)$|[a-z](Id|ID|Key)$|^(?i:id|key)[\s_.-]"
 )
-_TIME_NAME = re.compile(r"time|date|timestamp|_at$|day|month|when|created|signup", re.IGNORECASE)
+_TIME_NAME = re.compile(
+    r"time|date|timestamp|(^|_)at$|day|month|when|created|signup", re.IGNORECASE
+)
 _BIRTH_NAME = re.compile(r"birth|dob", re.IGNORECASE)
 
 
@@ -187,7 +197,7 @@ def guess_key(
         if name not in {target, event_time} and rows[name].notna().all() and can_name(rows[name])
     ]
     named = [name for name in complete if _ID_NAME.search(str(name))]
-    for name in [*named, *(one for one in complete if is_counter(rows[one]) or is_text(rows[one]))]:
+    for name in [*named, *(one for one in complete if is_counter(rows[one]) or is_code(rows[one]))]:
         if rows[name].is_unique:
             return (name,), "a different value in every row"
     partners = [*named, *([event_time] if event_time else [])][:6]
@@ -219,13 +229,18 @@ def why_excluded(column: pd.Series, target: pd.Series, *, name: str) -> str | No
         return f"holds {type(first).__name__} values, which a model cannot read"
     if known.nunique() == 1 and len(known) == len(column):
         return f"{shown([first])} in every row"
-    if tells(column, target):
-        return "says the same as the target in every row: it would give the answer away"
     if is_date(column):
         return None
+    return why_giving_away(column, target) or why_nothing_general(known, name)
+
+
+def why_giving_away(column: pd.Series, target: pd.Series) -> str | None:
+    """Say how a column gives the answer away, if it does."""
+    if tells(column, target):
+        return "says the same as the target in every row: it would give the answer away"
     if orders(column, target):
         return "orders the target almost perfectly by itself: it is hardly known beforehand"
-    return _why_nothing_general(known, name)
+    return None
 
 
 def orders(column: pd.Series, target: pd.Series) -> bool:
@@ -239,7 +254,8 @@ def orders(column: pd.Series, target: pd.Series) -> bool:
     return verdict.outcome is Outcome.REFUSED
 
 
-def _why_nothing_general(known: pd.Series, name: str) -> str | None:
+def why_nothing_general(known: pd.Series, name: str) -> str | None:
+    """Say why nothing general can be learned from a column, if so."""
     share = known.nunique() / len(known)
     if _ID_NAME.search(name) and can_name(known) and share > 0.9:
         return "a name of rows or things: nothing general can be learned from it"

@@ -97,4 +97,5 @@ def reason(failure: Any) -> str:
     error = failure.error
     while error is not None and error.cause is not None:
         error = error.cause
-    return str(error.message).strip() if error else "no reason was given."
+    said = str(error.message).strip() if error else "no reason was given."
+    return f"{said} (--verbose shows where)"

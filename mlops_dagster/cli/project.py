@@ -166,7 +166,8 @@ METRICS = {
 def kind_of(column: pd.Series, *, is_date: bool) -> str:
     """Describe one column in a few words."""
     known = column.dropna()
-    kind = "date" if is_date else "text" if isinstance(known.iloc[0], str) else str(column.dtype)
+    kind = type(known.iloc[0]).__name__ if column.dtype == object else str(column.dtype)
+    kind = "date" if is_date else "text" if isinstance(known.iloc[0], str) else kind
     missing = f", missing in {column.isna().mean():.1%} of rows" if column.isna().any() else ""
     return f"{kind}, {known.nunique()} different values{missing}"
 

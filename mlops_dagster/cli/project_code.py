@@ -12,8 +12,7 @@ DEFINITIONS = '''"""What Dagster loads: the model of `lifecycle.yaml`, and whate
 
 from pathlib import Path
 
-from mlops_dagster.declaration_file import load_lifecycle
-from mlops_dagster.lifecycle import build_lifecycle
+from mlops_dagster import build_lifecycle, load_lifecycle
 
 defs = build_lifecycle(load_lifecycle(Path(__file__).with_name("lifecycle.yaml")))
 '''
@@ -36,7 +35,7 @@ def calendar(rows: pd.DataFrame) -> pd.DataFrame:
     for name in DATES:
         when = pd.to_datetime(rows[name], utc=True, format="mixed", errors="coerce")
         made[f"{{name}}_month"] = when.dt.month
-        made[f"{{name}}_weekday"] = when.dt.weekday
+        made[f"{{name}}_weekday"] = when.dt.day_of_week
         made[f"{{name}}_hour"] = when.dt.hour
     return made
 '''
@@ -64,7 +63,7 @@ from pathlib import Path
 import dagster as dg
 import pandas as pd
 
-from mlops_dagster.declaration_file import load_lifecycle
+from mlops_dagster import load_lifecycle
 from {package}.definitions import defs
 from {package}.features import {functions}
 

@@ -7,6 +7,7 @@ alias says. A move that was made elsewhere is entered as `external`.
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+from uuid import uuid4
 
 from mlops_dagster.clock import wall_now
 from mlops_dagster.declaration import ModelIdentity
@@ -45,7 +46,9 @@ def move_champion(bench: Workbench, model: ModelIdentity, order: Order) -> Move:
     Raises: ConflictError when the champion is not `expected` any more; StoreError when the version
     cannot be used. The alias is then what it was.
     """
-    with bench.operations.hold(champion_lock(model), holder=order.who):
+    # A holder may take its own lease again, so each move is a holder of its own.
+    holder = f"{order.who} {uuid4().hex}"
+    with bench.operations.hold(champion_lock(model), holder=holder):
         settle(bench, model)
         serving = champion_of(bench, model)
         if serving != order.expected:

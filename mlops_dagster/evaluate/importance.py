@@ -10,6 +10,7 @@ from mlops_dagster.evaluate.scoring import answers_of, quality
 from mlops_dagster.metrics.quality import METRICS
 
 _ROWS = 2_000
+_CELLS = 4_000_000
 
 
 def importances(
@@ -22,15 +23,16 @@ def importances(
     step = max(1, len(features) // _ROWS)
     some, known = features.iloc[::step].reset_index(drop=True), truth[::step]
     chance = np.random.default_rng(0)
-    # One call for all features: a call costs more than its rows.
-    stacked = pd.concat(
-        [some, *(_shuffled(some, name, chance) for name in some)], ignore_index=True
-    )
-    answers = answers_of(artifact.score(stacked))
-    scores = [
-        quality([metric], known, answers.of(np.arange(len(some)) + at * len(some)), labels)[metric]
-        for at in range(len(some.columns) + 1)
-    ]
+    variants = [some, *(_shuffled(some, str(name), chance) for name in some)]
+    # Many variants in one call, since a call costs more than its rows; not all of a wide table.
+    at_once = max(1, _CELLS // max(some.size, 1))
+    scores: list[float] = []
+    for first in range(0, len(variants), at_once):
+        part = variants[first : first + at_once]
+        answers = answers_of(artifact.score(pd.concat(part, ignore_index=True)))
+        for at in range(len(part)):
+            own = answers.of(np.arange(len(some)) + at * len(some))
+            scores.append(quality([metric], known, own, labels)[metric])
     sign = 1 if METRICS[metric].greater_is_better else -1
     losses = {
         str(name): sign * (scores[0] - one) for name, one in zip(some, scores[1:], strict=True)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 BLUE, GREY, RED = "#1f6feb", "#8a8f98", "#c4432b"
 _POINTS = 2_000
+_LETTERS = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +114,7 @@ def confusion(axis: "Axes", view: View) -> None:
         share = counts[row, column] / max(counts[row].sum(), 1)
         axis.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", fontsize=8,
                   color="white" if share > 0.5 else "black")  # fmt: skip
-    names = [str(label) for label in labels]
+    names = [_plain(label) for label in labels]
     axis.set_xticks(range(len(labels)), names)
     axis.set_yticks(range(len(labels)), names)
     _label(axis, "Confusion", "predicted", "true", grid=False)
@@ -140,7 +141,8 @@ def slices(axis: "Axes", view: View) -> None:
     shown = [one for one in view.slices if np.isfinite(one.metrics.get(view.slice_metric, np.nan))]
     shown = sorted(shown, key=lambda one: one.rows, reverse=True)[:16][::-1]
     values = [one.metrics[view.slice_metric] for one in shown]
-    axis.barh([f"{one.column}={one.value} ({one.rows:,})" for one in shown], values, color=BLUE)
+    names = [f"{_plain(one.column)}={_plain(one.value)} ({one.rows:,})" for one in shown]
+    axis.barh(names, values, color=BLUE)
     axis.tick_params(axis="y", labelsize=6)
     if values and min(values) > 0:
         axis.set_xlim(left=max(0, min(values) * 0.9))
@@ -150,9 +152,16 @@ def slices(axis: "Axes", view: View) -> None:
 def importance(axis: "Axes", view: View) -> None:
     """Draw by how much the metric falls when a feature's values are shuffled."""
     largest = sorted(view.importances.items(), key=lambda one: one[1])[-12:]
-    axis.barh([name for name, _ in largest], [value for _, value in largest], color=BLUE)
+    axis.barh([_plain(name) for name, _ in largest], [value for _, value in largest], color=BLUE)
     axis.tick_params(axis="y", labelsize=7)
     _label(axis, "Permutation importance", f"loss of {view.importance_metric}", "")
+
+
+def _plain(value: Any) -> str:
+    """Keep a text short, and its dollar signs from being read as formulas."""
+    text = str(value)
+    short = text if len(text) <= _LETTERS else text[: _LETTERS - 1] + "…"
+    return short.replace("$", r"\$")
 
 
 def _figure(rows: int, columns: int) -> Any:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from mlops_dagster.evaluate.spec import BeatsChampion, BeatsDummy, BeatsSimple, Gate, Threshold
 from mlops_dagster.metrics.quality import METRICS
@@ -23,7 +24,8 @@ class SliceScore:
 class Scores:
     """The candidate's metrics and those of what it is held against, on the same rows.
 
-    `champion` is None when none serves; `champion_problem` says why one that serves has no scores.
+    `champion` is None when none serves; `champion_problem` says why one that serves has no scores,
+    `champion_absent` which of its inputs the rows do not have any more.
     """
 
     candidate: Mapping[str, float]
@@ -32,6 +34,7 @@ class Scores:
     champion: Mapping[str, float] | None = None
     champion_version: str | None = None
     champion_problem: str = ""
+    champion_absent: Sequence[str] = ()
     slices: Sequence[SliceScore] = field(default_factory=tuple)
 
 
@@ -59,6 +62,8 @@ def judge(gate: Gate, scores: Scores, *, name: str) -> Check:
             outcome, because = judge_rival(gate.metric, gate.margin, scores, rival="simple")
         case BeatsChampion():
             outcome, because = judge_champion(gate, scores)
+        case _:
+            assert_never(gate)
     return Check(name=name, outcome=outcome, because=because)
 
 
@@ -72,11 +77,11 @@ def judge_limit(gate: Threshold, value: float) -> tuple[Outcome, str]:
     if short > 0:
         lack = "short" if gate.at_least is not None else "over"
         return Outcome.REFUSED, (
-            f"{gate.metric} {value:.4f}: {word} {need:.4f} needed, {lack} by {short:.4f}."
+            f"{gate.metric} {value:.4f}: {word} {need:.4f} needed, {lack} by {amount(short)}."
         )
     return (
         Outcome.PASSED,
-        f"{gate.metric} {value:.4f}: {word} {need:.4f} needed, {-short:.4f} to spare.",
+        f"{gate.metric} {value:.4f}: {word} {need:.4f} needed, {amount(-short)} to spare.",
     )
 
 
@@ -125,7 +130,7 @@ def judge_rival(metric: str, margin: float, scores: Scores, *, rival: str) -> tu
     ahead = lead(metric, value, other)
     told = f"{metric} {value:.4f} against {named} {other:.4f}"
     if ahead > 0 and ahead >= margin:
-        return Outcome.PASSED, f"{told}: better by {ahead:.4f}, needed {margin:.4f}."
+        return Outcome.PASSED, f"{told}: better by {amount(ahead)}, needed {margin:.4f}."
     return Outcome.REFUSED, f"{told}: {ahead_word(ahead)}, must be better by {margin:.4f}."
 
 
@@ -147,6 +152,8 @@ def judge_champion(gate: BeatsChampion, scores: Scores) -> tuple[Outcome, str]:
         f"{gate.metric} {value:.4f} against the champion's {other:.4f} "
         f"(version {scores.champion_version}): {ahead_word(ahead)}, allowed {gate.tolerance:.4f}."
     )
+    if scores.champion_absent:
+        told += f" It was given null for what the rows lack: {', '.join(scores.champion_absent)}."
     return (Outcome.PASSED if ahead >= -gate.tolerance else Outcome.REFUSED), told
 
 
@@ -159,4 +166,10 @@ def ahead_word(ahead: float) -> str:
     """Say a lead in words."""
     if ahead == 0:
         return "equal"
-    return f"{'better' if ahead > 0 else 'worse'} by {abs(ahead):.4f}"
+    return f"{'better' if ahead > 0 else 'worse'} by {amount(abs(ahead))}"
+
+
+def amount(difference: float) -> str:
+    """Write a difference that is not negative; a very small one never as nothing."""
+    small = 0 < difference < 0.00005
+    return f"{difference:.1g}" if small else f"{abs(difference):.4f}"

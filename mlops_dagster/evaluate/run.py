@@ -1,6 +1,9 @@
 """Judge a candidate on the rows that it has not seen."""
 
+import hashlib
+import json
 import math
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,21 +20,31 @@ from mlops_dagster.evaluate.pictures import View, draw_all
 from mlops_dagster.evaluate.rules import Scores, check_names, judge
 from mlops_dagster.evaluate.scoring import (
     Answers,
+    Asked,
+    answer,
     answers_of,
+    ask_champion,
     baselines,
-    champion_answers,
     quality,
     slice_scores,
 )
 from mlops_dagster.evaluate.show import comparison, slices_table
-from mlops_dagster.evaluate.spec import EvaluateSpec
+from mlops_dagster.evaluate.spec import EvaluateSpec, Threshold
 from mlops_dagster.metrics.quality import metrics_for
 from mlops_dagster.records import Check, Evaluation, FeatureSet, Outcome, Shown, TrainedModel
-from mlops_dagster.scoring.feature_rows import FeatureRows
+from mlops_dagster.scoring.feature_rows import PREFIX, FeatureRows
 from mlops_dagster.scoring.loader import ScoringModel, open_model
 from mlops_dagster.stores.registry import CHAMPION
 from mlops_dagster.stores.tracking import tracked
 from mlops_dagster.workbench import StepContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """Where a verdict was logged, and its picture in markdown."""
+
+    run_id: str
+    picture: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +74,14 @@ def run(
     scores = score(context, spec, exam, trained, features)
     names = check_names(spec.gates)
     checks = tuple(judge(gate, scores, name=n) for gate, n in zip(spec.gates, names, strict=True))
-    picture = log(context, exam, scores, trained)
-    return record(context, trained, scores, checks, picture=picture)
+    drawn = log(context, exam, scores, trained)
+    return record(context, spec, trained, scores, checks=checks, drawn=drawn)
 
 
 def sit(context: StepContext, spec: EvaluateSpec, trained: TrainedModel) -> Exam:
     """Let the candidate answer the holdout through its own files, as it will when it serves."""
     holdout = FeatureRows.read(context.bench.tables, trained.holdout)
-    missing = [name for name in spec.slices if name not in holdout.table.column_names]
+    missing = [name for name in sliced(spec) if name not in holdout.table.column_names]
     if missing:
         where = f"{context.model.address}/evaluate.slices"
         raise DataNotFitError.missing_columns(where, missing, holdout.table.column_names)
@@ -77,7 +90,7 @@ def sit(context: StepContext, spec: EvaluateSpec, trained: TrainedModel) -> Exam
         candidate=candidate,
         holdout=holdout,
         truth=holdout.column(context.model.target).to_numpy(),
-        answers=answers_of(candidate.predict(holdout.inputs(candidate.inputs))),
+        answers=answers_of(answer(candidate, holdout)),
         metrics=wanted(context, spec),
     )
 
@@ -86,6 +99,12 @@ def wanted(context: StepContext, spec: EvaluateSpec) -> tuple[str, ...]:
     """List what is measured: what was declared and what gates need; else all of the task."""
     asked = spec.metrics or metrics_for(context.model.task)
     return tuple(dict.fromkeys([*asked, *(gate.metric for gate in spec.gates)]))
+
+
+def sliced(spec: EvaluateSpec) -> tuple[str, ...]:
+    """List the columns that are measured by value: those declared, and those that gates need."""
+    of_gates = [gate.slice for gate in spec.gates if isinstance(gate, Threshold) and gate.slice]
+    return tuple(dict.fromkeys([*spec.slices, *of_gates]))
 
 
 def score(
@@ -103,11 +122,11 @@ def score(
         texts=exam.candidate.artifact.texts,
         labels=exam.labels,
     )
-    champion = context.bench.registry.by_alias(context.model.registered_name, CHAMPION)
-    answers, problem = (
-        champion_answers(context.bench.registry, champion, exam.holdout, exam.labels)
-        if champion
-        else (None, "")
+    version = context.bench.registry.by_alias(context.model.registered_name, CHAMPION)
+    champion = (
+        ask_champion(context.bench.registry, version, exam.holdout, exam.labels)
+        if version
+        else Asked()
     )
 
     def of(one: Answers) -> dict[str, float]:
@@ -117,14 +136,15 @@ def score(
         candidate=of(exam.answers),
         dummy=of(rivals["dummy"]),
         simple=of(rivals["simple"]),
-        champion=of(answers) if answers else None,
-        champion_version=champion.version if champion else None,
-        champion_problem=problem,
+        champion=of(champion.answers) if champion.answers else None,
+        champion_version=version.version if version else None,
+        champion_problem=champion.problem,
+        champion_absent=champion.absent,
         slices=slice_scores(
             exam.holdout,
             exam.answers,
             truth=exam.truth,
-            columns=spec.slices,
+            columns=sliced(spec),
             metrics=exam.metrics,
             labels=exam.labels,
         ),
@@ -135,17 +155,21 @@ def training_rows(
     context: StepContext, trained: TrainedModel, features: FeatureSet, holdout: FeatureRows
 ) -> FeatureRows:
     """Read the rows that the candidate was fitted on: all that are not in the holdout."""
-    rows = context.bench.tables.read(features.table.name, version=trained.features.version)
-    names = list(context.model.key) or rows.column_names
+    made = [name for name in holdout.table.column_names if name.startswith(PREFIX)]
+    key = list(context.model.key) or holdout.table.column_names
+    names = dict.fromkeys([*key, *made, context.model.target])
+    rows = context.bench.tables.read(
+        features.table.name, version=trained.features.version, columns=list(names)
+    )
     marks = [
-        pd.util.hash_pandas_object(table.select(names).to_pandas(), index=False)
+        pd.util.hash_pandas_object(table.select(key).to_pandas(), index=False)
         for table in (rows, holdout.table)
     ]
     return FeatureRows(table=rows.filter(pa.array(~marks[0].isin(marks[1]).to_numpy())))
 
 
-def log(context: StepContext, exam: Exam, scores: Scores, trained: TrainedModel) -> str:
-    """Write metrics and pictures to the candidate's MLflow run; give one small picture."""
+def log(context: StepContext, exam: Exam, scores: Scores, trained: TrainedModel) -> Drawn:
+    """Write metrics and pictures to the step's MLflow run; give it, and one small picture."""
     with tempfile.TemporaryDirectory() as place:
         picture = draw_all(view_of(exam, scores), Path(place))
         with tracked(context.bench.tracking, context.owner) as run_id:
@@ -153,7 +177,7 @@ def log(context: StepContext, exam: Exam, scores: Scores, trained: TrainedModel)
             context.bench.tracking.log(
                 run_id, metrics=all_metrics(scores), model_id=trained.model_id
             )
-    return picture
+    return Drawn(run_id=run_id, picture=picture)
 
 
 def view_of(exam: Exam, scores: Scores) -> View:
@@ -186,40 +210,52 @@ def all_metrics(scores: Scores) -> dict[str, float]:
     ):
         named |= {f"{who}.{name}": value for name, value in metrics.items()}
     for one in scores.slices:
-        place = f"{one.column}.{one.value}"
-        allowed = "".join(
-            letter if letter.isalnum() or letter in "_-. /" else "_" for letter in place
-        )
-        named |= {f"{name}.{allowed}": value for name, value in one.metrics.items()}
+        # MLflow takes few signs, no name that looks like a path, and 250 letters.
+        place = re.sub(r"[^\w. -]", "_", f"{one.column}.{one.value}")[:200]
+        named |= {f"{name}.{place}": value for name, value in one.metrics.items()}
     return {name: value for name, value in named.items() if math.isfinite(value)}
+
+
+def version_of(spec: EvaluateSpec, trained: TrainedModel, scores: Scores, outcome: Outcome) -> str:
+    """Digest what was judged, by what, against whom, and the verdict."""
+    told = [
+        trained.data_version,
+        trained.model_id,
+        scores.champion_version,
+        spec.model_dump(mode="json"),
+        outcome,
+    ]
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return f"v1:{digest[:32]}"
 
 
 def record(
     context: StepContext,
+    spec: EvaluateSpec,
     trained: TrainedModel,
     scores: Scores,
-    checks: tuple[Check, ...],
     *,
-    picture: str,
+    checks: tuple[Check, ...],
+    drawn: Drawn,
 ) -> Evaluation:
     """Write the verdict down, with what it was judged against."""
     refused = [check.because for check in checks if check.outcome is Outcome.REFUSED]
     passed = sum(check.outcome is Outcome.PASSED for check in checks)
     finite = {name: value for name, value in scores.candidate.items() if math.isfinite(value)}
+    outcome = Outcome.REFUSED if refused else Outcome.PASSED
     return Evaluation(
         **context.stamp(),
-        data_version=f"{trained.data_version}:{scores.champion_version or 'none'}",
-        outcome=Outcome.REFUSED if refused else Outcome.PASSED,
+        data_version=version_of(spec, trained, scores, outcome),
+        outcome=outcome,
         because=" ".join(refused) or f"{passed} of {len(checks)} gates passed, none refused.",
         checks=checks,
         shown={
             **{name: Shown(kind="number", value=value) for name, value in finite.items()},
             "comparison": Shown(kind="markdown", value=comparison(scores)),
             "slices": Shown(kind="markdown", value=slices_table(scores)),
-            "pictures": Shown(kind="markdown", value=picture),
-            "mlflow run": Shown(
-                kind="url", value=context.bench.tracking.run_url(trained.mlflow_run_id)
-            ),
+            "pictures": Shown(kind="markdown", value=drawn.picture),
+            "holdout rows": Shown(kind="integer", value=trained.holdout.rows),
+            "mlflow run": Shown(kind="url", value=context.bench.tracking.run_url(drawn.run_id)),
         },
         mlflow_run_id=trained.mlflow_run_id,
         model_id=trained.model_id,

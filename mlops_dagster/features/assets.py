@@ -23,7 +23,8 @@ def build_stage(
     def identify(_: StepContext, validated: Snapshot) -> JSON:
         from mlops_dagster.scoring.functions import code_digest
 
-        return [validated.data_version, code_digest(spec.functions)]
+        lookups: JSON = {name: ref.digest for name, ref in validated.lookups.items()}
+        return [validated.data_version, lookups, code_digest(spec.functions)]
 
     listed = "".join(f"\n- `{path}`" for path in spec.functions) or " the columns as they are"
     return Stage(

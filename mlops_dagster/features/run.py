@@ -16,9 +16,9 @@ from mlops_dagster.features.spec import FeaturesSpec
 from mlops_dagster.records import FeatureSet, Outcome, Shown, Snapshot
 from mlops_dagster.scoring.feature_rows import PREFIX
 from mlops_dagster.scoring.functions import code_digest, resolve_function
-from mlops_dagster.scoring.inputs import join_lookups
+from mlops_dagster.scoring.inputs import as_given, join_lookups
 from mlops_dagster.stores.content import digest_of_table
-from mlops_dagster.stores.described import about_table
+from mlops_dagster.stores.described import about_table, sample
 from mlops_dagster.stores.tables import TableVersion
 from mlops_dagster.workbench import StepContext
 
@@ -45,7 +45,7 @@ def run(
     )
     given = joined.drop_columns([context.model.target])
     functions = [resolve_function(path) for path in spec.functions]
-    made = make_features(context.model, spec, given.to_pandas(), functions=functions)
+    made = make_features(context.model, spec, as_given(given), functions=functions)
     check = judge_leaks(made.frame, rows[context.model.target].to_pandas())
     table = keep(context, joined, made)
     code = code_digest(spec.functions)
@@ -58,7 +58,9 @@ def run(
         shown={
             **about_table(table, lookups=validated.lookups),
             "features": Shown(kind="integer", value=len(made.columns)),
+            "columns": Shown(kind="json", value=list(made.columns)),
             "nulls": Shown(kind="markdown", value=nulls(made.frame)),
+            "sample": Shown(kind="markdown", value=sample(joined)),
             "code digest": Shown(kind="text", value=code),
         },
         table=table.ref,
@@ -86,16 +88,29 @@ def labelled_rows(context: StepContext, validated: Snapshot) -> pa.Table:
 
 def keep(context: StepContext, joined: pa.Table, made: Made) -> TableVersion:
     """Write inputs and features side by side; the same content makes no new version."""
-    frame = pa.Table.from_pandas(made.frame, preserve_index=False)
+    frame = as_columns(context, made)
     table = joined
     for name in made.columns:
         table = table.append_column(PREFIX + name, frame[name])
     place = context.table("features")
     with context.lock("features"):
         latest = context.bench.tables.latest(place)
-        if latest is not None and latest.ref.digest == digest_of_table(table):
+        same_size = latest is not None and latest.ref.rows == table.num_rows
+        if latest and same_size and latest.ref.digest == digest_of_table(table):
             return latest
         return context.bench.tables.overwrite(place, table)
+
+
+def as_columns(context: StepContext, made: Made) -> pa.Table:
+    """Turn features into columns. Raises: DataNotFitError for one whose values have no common type."""
+    try:
+        return pa.Table.from_pandas(made.frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        message = (
+            f"{context.model.address}/features: a feature cannot be kept: {'; '.join(error.args)}. "
+            "Give every feature column one type: numbers, or text."
+        )
+        raise DataNotFitError(message) from error
 
 
 def version_of(table: TableVersion, made: Made, code: str) -> str:
@@ -112,5 +127,5 @@ def counted(made: Made, table: TableVersion) -> str:
 def nulls(frame: pd.DataFrame) -> str:
     """Draw the features with their types and null shares."""
     shares = frame.isna().mean()
-    lines = [f"| {name} | {frame[name].dtype} | {shares[name]:.1%} |" for name in frame]
+    lines = [f"| {name} | {frame[name].dtype} | {shares[name]:.1%} |" for name in shares.index]
     return "\n".join(["| feature | type | null |", "|---|---|---|", *lines])

@@ -45,7 +45,7 @@ class ModelArtifact:
         """Make the feature columns of rows, in the rows' order, on an index from 0."""
         made = rows.reindex(columns=self.inputs).reset_index(drop=True)
         for name in self.times:
-            made[name] = pd.to_datetime(made[name], utc=True)
+            made[name] = pd.to_datetime(made[name], utc=True, format="ISO8601")
         for function in self.functions:
             made = function(made)
         return made.reindex(columns=self.columns)

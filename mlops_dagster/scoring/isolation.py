@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_dagster.errors import DataNotFitError
-from mlops_dagster.scoring.by_value import EXAMPLE
-from mlops_dagster.scoring.loader import same_answers
+from mlops_dagster.scoring.example import EXAMPLE, read_example, same_answers
 from mlops_dagster.stores.mlflow_home import be_quiet
 
 _MARK = "looked for the source of "
@@ -46,46 +45,56 @@ print(json.dumps(told))
 """
 
 
-def verify_alone(folder: Path) -> None:
+def verify_alone(folder: Path, *, timeout_s: float = _TIMEOUT_S) -> None:
     """Load the model in a process of its own, beside a changed source, and let it answer its example.
 
     One process shows both: the user's source is not there, and what is found in its place raises.
     Raises: DataNotFitError naming the module that was looked for, or what was answered instead.
     """
-    stored = json.loads((folder / EXAMPLE).read_text())
-    told = ask_alone(folder, packages=["mlops_dagster", *stored["packages"]])
+    stored = read_example(folder)
+    told = ask_alone(folder, packages=["mlops_dagster", *stored.carried], timeout_s=timeout_s)
     if error := told.get("error"):
         raise DataNotFitError(_refusal(error))
-    if not same_answers(told["alone"], stored["predictions"]):
+    if not same_answers(told["alone"], stored.predictions):
         message = (
             f"The model answers its example with {told['alone']} in a process without your source, and "
-            f"with {stored['predictions']} beside it. Its feature code must depend on its rows alone: "
+            f"with {stored.predictions} beside it. Its feature code must depend on its rows alone: "
             "no files, no environment, no chance."
         )
         raise DataNotFitError(message)
-    if not same_answers(told["served"], stored["predictions"]):
+    if not same_answers(told["served"], stored.predictions):
         message = (
             f"The model answers its example with {told['served']} when whole numbers come as floats, as "
-            f"they do where it serves, and with {stored['predictions']} as they stand in the table. "
+            f"they do where it serves, and with {stored.predictions} as they stand in the table. "
             "Let the feature code treat 1 and 1.0 alike."
         )
         raise DataNotFitError(message)
 
 
-def ask_alone(folder: Path, *, packages: Sequence[str]) -> dict[str, Any]:
-    """Score the example in a fresh process in which importing any of `packages` raises."""
+def ask_alone(folder: Path, *, packages: Sequence[str], timeout_s: float) -> dict[str, Any]:
+    """Score the example in a fresh process in which importing any of `packages` raises.
+
+    Raises: DataNotFitError when it has not answered in time.
+    """
     be_quiet()
     with tempfile.TemporaryDirectory(prefix="mlops_dagster_alone_") as place:
         for name in packages:
             (Path(place) / f"{name}.py").write_text(_CHANGED)
-        done = subprocess.run(  # noqa: S603 - our own interpreter and text
-            [sys.executable, "-I", "-c", _ALONE, str(folder.resolve()), place, EXAMPLE],
-            cwd=place,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_TIMEOUT_S,
-        )
+        try:
+            done = subprocess.run(  # noqa: S603 - our own interpreter and text
+                [sys.executable, "-I", "-c", _ALONE, str(folder.resolve()), place, EXAMPLE],
+                cwd=place,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=timeout_s,
+            )
+        except subprocess.TimeoutExpired as error:
+            message = (
+                f"The model at {folder} has not answered its example of a few rows in {timeout_s:g} s "
+                "in a process of its own. Its feature code must not wait for anything outside."
+            )
+            raise DataNotFitError(message) from error
     lines = done.stdout.strip().splitlines()
     if done.returncode or not lines:
         return {"error": f"the process ended with {done.returncode}: {done.stderr.strip()[-500:]}"}

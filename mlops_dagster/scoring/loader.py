@@ -1,8 +1,5 @@
 """Load a model that is what was registered, and score with it."""
 
-import json
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,8 +9,8 @@ import pandas as pd
 
 from mlops_dagster.errors import StoreError
 from mlops_dagster.scoring.artifact import ModelArtifact
-from mlops_dagster.scoring.by_value import EXAMPLE
 from mlops_dagster.scoring.digest import artifact_sha256
+from mlops_dagster.scoring.example import read_example, same_answers, told
 from mlops_dagster.stores.mlflow_home import be_quiet
 from mlops_dagster.stores.registry import ModelVersion, Registry
 
@@ -60,34 +57,15 @@ class ScoringModel:
 
     def check_example(self) -> None:
         """Score the stored example. Raises: StoreError when it gives anything else than it did."""
-        stored = json.loads((self.folder / EXAMPLE).read_text())
-        rows = pd.DataFrame(stored["inputs"], columns=self.inputs)
-        answer = self.artifact.predict(None, rows).to_dict(orient="list")
-        told = json.loads(json.dumps(answer, default=str))
-        if not same_answers(told, stored["predictions"]):
+        stored = read_example(self.folder)
+        rows = pd.DataFrame(stored.inputs, columns=self.inputs)
+        answer = told(self.artifact.predict(None, rows))
+        if not same_answers(answer, stored.predictions):
             message = (
-                f"Version {self.version} at {self.folder} answers its own example with {told}, and "
-                f"must with {stored['predictions']}. It was not put to use; register it again."
+                f"Version {self.version} at {self.folder} answers its own example with {answer}, and "
+                f"must with {stored.predictions}. It was not put to use; register it again."
             )
             raise StoreError(message)
-
-
-def same_answers(one: Mapping[str, Sequence[Any]], other: Mapping[str, Sequence[Any]]) -> bool:
-    """Tell whether two answers are alike: labels equal, numbers to 12 digits.
-
-    Not to the last bit: an estimator with several threads sums its trees in any order.
-    """
-    return one.keys() == other.keys() and all(
-        len(values) == len(other[name])
-        and all(_alike(a, b) for a, b in zip(values, other[name], strict=True))
-        for name, values in one.items()
-    )
-
-
-def _alike(one: Any, other: Any) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-12, abs_tol=1e-12)
-    return bool(one == other)
 
 
 @cache

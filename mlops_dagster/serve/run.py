@@ -15,6 +15,7 @@ from mlops_dagster.stores.registry import CHAMPION
 from mlops_dagster.stores.tables import TableVersion
 from mlops_dagster.workbench import StepContext
 
+MARKS = ("prediction_id", "input_digest", "model_version")
 Join = Callable[[StepContext, pa.Table, Snapshot], pa.Table]
 
 
@@ -55,7 +56,6 @@ def score_waiting(
     """Score the waiting rows chunk by chunk, and write those that are new or changed."""
     name = context.table("predictions")
     only = context.config.get("window", "")
-    done = set() if only else known_predictions(context)
     waiting = fresh = 0
     for rows in waiting_rows(context, spec, validated):
         made = score_rows(
@@ -66,7 +66,7 @@ def score_waiting(
             at=context.at,
         )
         waiting += made.num_rows
-        wanted = of_window(made, only) if only else not_done(made, done)
+        wanted = of_window(made, only) if only else not_done(context, made)
         fresh += wanted.num_rows
         if wanted.num_rows:
             context.bench.tables.upsert(name, wanted, key=["prediction_id"])
@@ -88,21 +88,22 @@ def waiting_rows(context: StepContext, spec: ServeSpec, validated: Snapshot) -> 
             yield pa.Table.from_batches([batch])
 
 
-def known_predictions(context: StepContext) -> set[tuple[str, str, str]]:
-    """List the predictions that are there: id, digest of the inputs, version."""
+def not_done(context: StepContext, made: pa.Table) -> pa.Table:
+    """Keep the predictions that are not there yet: same id, same inputs, same version."""
     name = context.table("predictions")
     if context.bench.tables.latest(name) is None:
-        return set()
-    columns = ["prediction_id", "input_digest", "model_version"]
-    rows = context.bench.tables.read(name, columns=columns)
-    return set(zip(*(rows[column].to_pylist() for column in columns), strict=True))
+        return made
+    windows = pc.unique(made["window"])
+    there = context.bench.tables.dataset(name).to_table(
+        columns=list(MARKS), filter=pc.field("window").isin(windows)
+    )
+    done = set(marks_of(there))
+    return made.filter(pa.array([mark not in done for mark in marks_of(made)], pa.bool_()))
 
 
-def not_done(made: pa.Table, done: set[tuple[str, str, str]]) -> pa.Table:
-    """Keep the predictions that are not there yet as they are."""
-    columns = ("prediction_id", "input_digest", "model_version")
-    marks = zip(*(made[column].to_pylist() for column in columns), strict=True)
-    return made.filter(pa.array([mark not in done for mark in marks], pa.bool_()))
+def marks_of(rows: pa.Table) -> Iterator[tuple[str, ...]]:
+    """Say of each prediction what makes it the same."""
+    return zip(*(rows[column].to_pylist() for column in MARKS), strict=True)
 
 
 def of_window(made: pa.Table, window: str) -> pa.Table:

@@ -3,8 +3,9 @@
 import os
 from functools import cache
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
-from mlops_dagster.errors import StoreError
+from mlops_dagster.errors import StoreError, first_line
 from mlops_dagster.stores.operations import Operations
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ _QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
 }
+_NO_ANSWER = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
 
 
 def be_quiet() -> None:
@@ -32,20 +34,35 @@ def open_client(address: str, operations: Operations) -> "MlflowClient":
     be_quiet()
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(tracking_uri=address, registry_uri=address)
-    if address.startswith("sqlite:///"):
-        # Several processes that open a fresh database at once crash each other's migrations.
-        with operations.hold("setup:mlflow", holder=f"process {os.getpid()}"):
-            client.search_experiments(max_results=1)
+    if not address.startswith("sqlite:///"):
+        return MlflowClient(tracking_uri=address, registry_uri=address)
+    # Several processes that open a fresh database at once crash each other's migrations, and the
+    # client's constructor is what migrates.
+    with operations.hold("setup:mlflow", holder=f"opening {uuid4().hex}"):
+        client = MlflowClient(tracking_uri=address, registry_uri=address)
+        client.search_experiments(max_results=1)
+        client.search_registered_models(max_results=1)
     return client
 
 
-def unreachable(store: str, address: str, error: BaseException) -> StoreError:
-    """Say which store did not answer, without a password."""
-    return StoreError.unreachable(store, without_secret(address), error)
+def store_error(store: str, address: str, error: Exception) -> StoreError:
+    """Say what MLflow said, or that it did not answer; never with a password."""
+    code = getattr(error, "error_code", "")
+    if code and code not in _NO_ANSWER:
+        said = hide_secret(first_line(error), address)
+        return StoreError(f"{store} at {without_secret(address)}: {said}")
+    told = StoreError.unreachable(store, without_secret(address), error)
+    return StoreError(hide_secret(str(told), address))
 
 
 def without_secret(address: str) -> str:
     """Cut user and password out of an address."""
     scheme, separator, rest = address.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}" if separator else address
+    server, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{server.rpartition('@')[2]}{slash}{path}" if separator else address
+
+
+def hide_secret(text: str, address: str) -> str:
+    """Cut user and password of an address out of a text that quotes it."""
+    secret, found, _ = address.partition("://")[2].partition("/")[0].rpartition("@")
+    return text.replace(f"{secret}@", "") if found else text

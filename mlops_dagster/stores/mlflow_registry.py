@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from mlops_dagster.errors import StoreError
 from mlops_dagster.stores.mlflow_tracking import local_path, mlflow_client
@@ -27,7 +28,7 @@ class MlflowRegistry:
     ) -> ModelVersion:
         """Register a source; a source that is registered already gives its version again."""
         with (
-            self._operations.hold(f"lock:registry:{name}", holder=f"register {source}"),
+            self._operations.hold(f"lock:registry:{name}", holder=f"register {uuid4().hex}"),
             self._client() as client,
         ):
             known = {one.source: one for one in self.versions(name)}

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlparse
+from uuid import uuid4
 
 from mlops_dagster.clock import wall_now
 from mlops_dagster.declaration import registered_name
-from mlops_dagster.errors import StoreError
-from mlops_dagster.stores.mlflow_home import open_client, unreachable, without_secret
+from mlops_dagster.stores.mlflow_home import be_quiet, open_client, store_error, without_secret
 from mlops_dagster.stores.operations import Operations
 from mlops_dagster.stores.tracking import LoggedModel, RunOwner
 
@@ -50,7 +50,7 @@ class MlflowTracking:
         """Find the owner's run, or start it; a run that had ended is running again. Under a lock."""
         name = owner_name(owner)
         with (
-            self._operations.hold(f"lock:mlflow:{name}", holder=f"{owner.run_id}/tracking"),
+            self._operations.hold(f"lock:mlflow:{name}", holder=f"{owner.run_id} {uuid4().hex}"),
             self._client() as client,
         ):
             experiment = self._experiment(client, owner)
@@ -191,15 +191,14 @@ def mlflow_client(store: str, address: str, operations: Operations) -> Iterator[
     """Use a client; what MLflow, its database or its transport says becomes a StoreError."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    client = open_client(address, operations)
+    be_quiet()
     from mlflow.exceptions import MlflowException
 
     try:
-        yield client
+        # mypy asks a protocol for a hash; every store has one, by identity.
+        yield open_client(address, operations)  # type: ignore[arg-type]
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        if isinstance(error, StoreError):
-            raise
-        raise unreachable(store, address, error) from error
+        raise store_error(store, address, error) from error
 
 
 def owner_name(owner: RunOwner) -> str:

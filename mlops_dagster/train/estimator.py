@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from mlops_dagster.declaration import Task
 from mlops_dagster.errors import SpecError, first_line, nearest
 from mlops_dagster.train.spec import EncodeSpec, TrainSpec
 
@@ -26,8 +27,25 @@ def resolve_estimator(path: str) -> type[Any]:
     return found
 
 
-def make_estimator(spec: TrainSpec) -> Any:
+def make_estimator(spec: TrainSpec, task: Task) -> Any:
     """Make the estimator with its parameters and the seed. Raises: SpecError for a wrong one."""
+    estimator = construct(spec)
+    if task.is_classification and not hasattr(estimator, "predict_proba"):
+        message = (
+            f"train.estimator: {spec.estimator} has no predict_proba, and {task.value} needs "
+            "probabilities. Use a classifier that gives them."
+        )
+        raise SpecError(message)
+    if not task.is_classification and hasattr(estimator, "predict_proba"):
+        message = (
+            f"train.estimator: {spec.estimator} is a classifier, and the task is {task.value}."
+        )
+        raise SpecError(message)
+    return estimator
+
+
+def construct(spec: TrainSpec) -> Any:
+    """Call the estimator's class. Raises: SpecError for a parameter that it does not take."""
     kind = resolve_estimator(spec.estimator)
     known = inspect.signature(kind).parameters
     open_ended = any(one.kind is one.VAR_KEYWORD for one in known.values())
@@ -50,12 +68,12 @@ def make_pipeline(estimator: Any, features: pd.DataFrame, encode: EncodeSpec) ->
     from sklearn.pipeline import Pipeline
 
     texts = texts_of(features)
-    numbers = [name for name in features if name not in texts]
+    numbers = [str(name) for name in features if name not in texts]
     takes_nulls = accepts_nulls(estimator)
     steps = []
     if texts:
         ordinal = encode.categorical == "ordinal" or (encode.categorical == "auto" and takes_nulls)
-        steps.append(("text", text_encoder(ordinal=ordinal), texts))
+        steps.append(("text", text_encoder(ordinal=ordinal, keep=takes_nulls), texts))
     if numbers:
         keep = encode.missing == "keep" or (encode.missing == "auto" and takes_nulls)
         steps.append(("numbers", number_encoder(keep=keep), numbers))
@@ -78,12 +96,19 @@ def accepts_nulls(estimator: Any) -> bool:
         return False
 
 
-def text_encoder(*, ordinal: bool) -> Any:
-    """Encode text: as numbers with unknown words apart, or as one column per word."""
+def text_encoder(*, ordinal: bool, keep: bool) -> Any:
+    """Encode text: as numbers with unknown words apart, or as one column per word.
+
+    Among the numbers null stays null where the estimator takes it (`keep`), else it is one more word.
+    """
     from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
     if ordinal:
-        return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+        return OrdinalEncoder(
+            handle_unknown="use_encoded_value",
+            unknown_value=-1,
+            encoded_missing_value=float("nan") if keep else -2,
+        )
     return OneHotEncoder(
         handle_unknown="infrequent_if_exist", max_categories=50, sparse_output=False
     )

@@ -34,7 +34,7 @@ def fit(
     parts: Parts,
 ) -> Fitted:
     """Fit on the training rows. Raises: DataNotFitError with what the estimator said."""
-    pipeline = make_pipeline(make_estimator(spec), features, spec.encode)
+    pipeline = make_pipeline(make_estimator(spec, model.task), features, spec.encode)
     known = estimator_input(features, texts_of(features))
     truth = target.to_numpy()
     try:
@@ -48,8 +48,8 @@ def fit(
     labels = pipeline.classes_.tolist() if model.task.is_classification else []
     answers = ModelArtifact(
         functions=[],
-        inputs=list(features),
-        columns=list(features),
+        inputs=list(features.columns),
+        columns=list(features.columns),
         pipeline=pipeline,
         task=model.task,
         labels=labels,

@@ -13,6 +13,7 @@ from mlops_dagster.records import Check, FeatureSet, TableRef
 from mlops_dagster.scoring.artifact import ModelArtifact
 from mlops_dagster.scoring.feature_rows import FeatureRows
 from mlops_dagster.scoring.functions import resolve_function
+from mlops_dagster.scoring.inputs import as_given, times_of
 from mlops_dagster.stores.content import digest_of_table
 from mlops_dagster.train.estimator import texts_of
 from mlops_dagster.train.fitting import Fitted, fit
@@ -35,7 +36,7 @@ class Lesson:
 
     def example(self) -> pd.DataFrame:
         """Give five rows of inputs."""
-        return FeatureRows(table=self.rows.table.slice(0, 5)).inputs(self.artifact.inputs)
+        return as_given(self.rows.table.slice(0, 5).select(self.artifact.inputs))
 
 
 def learn(
@@ -50,30 +51,24 @@ def learn(
     made, about = rows.features(), rows.others()
     parts = split_rows(model, about, split=spec.split, seed=spec.seed)
     fitted = fit(model, spec, made, about[model.target], parts=parts)
-    both = pd.concat([made.add_prefix("feature "), about], axis=1)
     return Lesson(
         rows=rows,
         features=made,
         parts=parts,
-        apart=judge_apart(model, both, parts, [f"feature {name}" for name in made]),
+        apart=judge_apart(model, made, about, parts),
         holdout=keep_holdout(context, rows.table.take(pa.array(parts.holdout))),
         fitted=fitted,
         artifact=ModelArtifact(
             functions=[resolve_function(path) for path in functions],
             inputs=features.inputs,
-            columns=list(made),
+            columns=list(features.columns),
             pipeline=fitted.pipeline,
             task=model.task.value,
             labels=fitted.labels,
-            times=[name for name in features.inputs if is_time(about[name])],
+            times=[name for name in times_of(rows.table.schema) if name in features.inputs],
             texts=texts_of(made),
         ),
     )
-
-
-def is_time(column: pd.Series) -> bool:
-    """Tell whether a column holds instants."""
-    return bool(pd.api.types.is_datetime64_any_dtype(column))
 
 
 def keep_holdout(context: StepContext, rows: pa.Table) -> TableRef:
@@ -81,7 +76,8 @@ def keep_holdout(context: StepContext, rows: pa.Table) -> TableRef:
     name = context.table("holdout")
     with context.lock("holdout"):
         latest = context.bench.tables.latest(name)
-        if latest is not None and latest.ref.digest == digest_of_table(rows):
+        same_size = latest is not None and latest.ref.rows == rows.num_rows
+        if latest and same_size and latest.ref.digest == digest_of_table(rows):
             return latest.ref
         return context.bench.tables.overwrite(name, rows).ref
 

@@ -1,11 +1,13 @@
 """Which rows are held out, and whether both sides are apart."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mlops_dagster.declaration import ModelIdentity
+from mlops_dagster.declaration import ModelIdentity, Task
 from mlops_dagster.errors import DataNotFitError
 from mlops_dagster.records import Check, Outcome
 from mlops_dagster.train.spec import GroupSplit, RandomSplit, Split, StratifiedSplit, TimeSplit
@@ -30,11 +32,12 @@ def split_rows(
 
     Raises: DataNotFitError when one side has too few rows or classes to learn or to judge.
     """
-    held = _held_out(model, rows, split or default_split(model, rows), seed)
+    chosen = split or default_split(model, rows)
+    held = _held_out(model, rows, chosen, seed)
     parts = Parts(
         train=np.flatnonzero(~held),
         holdout=np.flatnonzero(held),
-        told=str((split or default_split(model, rows)).model_dump(mode="json")),
+        told=chosen.model_dump_json(),
     )
     _refuse_thin(model, rows, parts)
     return parts
@@ -71,7 +74,7 @@ def _held_groups(
     if split.column not in rows:
         where = f"{model.address}/train.split.column"
         raise DataNotFitError.missing_columns(where, [split.column], [str(one) for one in rows])
-    codes, groups = pd.factorize(rows[split.column], sort=True)
+    codes, groups = pd.factorize(rows[split.column], sort=True, use_na_sentinel=False)
     return _some(len(groups), split.holdout, chance)[codes]
 
 
@@ -89,32 +92,46 @@ def _refuse_thin(model: ModelIdentity, rows: pd.DataFrame, parts: Parts) -> None
                 f"{_LEAST} are needed. Change train.split, or wait for more rows."
             )
             raise DataNotFitError(message)
-    classes = rows[model.target].iloc[parts.train].nunique()
-    if model.task.is_classification and classes < 2:
+    if model.task.is_classification:
+        _refuse_classes(model, rows[model.target], parts)
+
+
+def _refuse_classes(model: ModelIdentity, target: "pd.Series[Any]", parts: Parts) -> None:
+    there = target.nunique()
+    if model.task is Task.BINARY and there > 2:
         message = (
-            f"{model.address}/train: the training rows have one class of {model.target!r} only. "
-            "Change train.split, or bring rows of the other class."
+            f"{model.address}/train: {model.target!r} has {there} different values, a binary "
+            "classification knows two. Declare task: multiclass_classification, or regression."
         )
         raise DataNotFitError(message)
+    for name, places in (("training", parts.train), ("holdout", parts.holdout)):
+        if target.iloc[places].nunique() < 2:
+            message = (
+                f"{model.address}/train: the {name} rows have one class of {model.target!r} only. "
+                "Change train.split, or bring rows of the other class."
+            )
+            raise DataNotFitError(message)
 
 
 def judge_apart(
-    model: ModelIdentity, rows: pd.DataFrame, parts: Parts, columns: list[str]
+    model: ModelIdentity, features: pd.DataFrame, rows: pd.DataFrame, parts: Parts
 ) -> Check:
     """Say whether a key stands on both sides, and how many holdout rows equal a training row."""
-    train, holdout = rows.iloc[parts.train], rows.iloc[parts.holdout]
-    equal = _shared(train, holdout, [*columns, model.target])
+    equal = _shared([features, rows[[model.target]]], parts)
     told = (
-        f"{len(train):,} training and {len(holdout):,} holdout rows; {equal:,} holdout rows equal a "
-        "training row in every feature and the target."
+        f"{len(parts.train):,} training and {len(parts.holdout):,} holdout rows; {equal:,} holdout "
+        "rows equal a training row in every feature and the target."
     )
-    twice = _shared(train, holdout, list(model.key)) if model.key else 0
+    twice = _shared([rows[list(model.key)]], parts) if model.key else 0
     if twice:
-        because = f"{twice:,} keys stand on both sides of the split. {told}"
+        because = f"{twice:,} holdout rows have a key that is in the training rows too. {told}"
         return Check(name=APART, outcome=Outcome.REFUSED, because=because)
     return Check(name=APART, outcome=Outcome.PASSED, because=told)
 
 
-def _shared(train: pd.DataFrame, holdout: pd.DataFrame, columns: list[str]) -> int:
-    marks = [pd.util.hash_pandas_object(side[columns], index=False) for side in (train, holdout)]
-    return int(marks[1].isin(marks[0]).sum())
+def _shared(frames: Sequence[pd.DataFrame], parts: Parts) -> int:
+    """Count the holdout rows that a training row equals in every column."""
+    marks: np.ndarray = np.zeros(len(frames[0]), dtype=np.uint64)
+    for frame in frames:
+        marks = marks * np.uint64(31) + pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    return int(np.isin(marks[parts.holdout], marks[parts.train]).sum())

@@ -1,9 +1,10 @@
 import os
 import sys
+from threading import Event
 
 import pytest
 
-from mlops_dagster.cli.dev import dagster_command, end, mlflow_command, running, wait_for_end
+from mlops_dagster.cli.dev import dagster_command, end_all, mlflow_command, running, wait_for_end
 from mlops_dagster.errors import StoreError
 
 WAITS = [sys.executable, "-c", "import threading; threading.Event().wait()"]
@@ -15,14 +16,14 @@ def test_both_processes_are_ended_when_one_of_them_ends_by_itself():
         pytest.raises(StoreError, match=r"MLflow ended by itself with code 3.*--mlflow-port"),
         running({"Dagster": WAITS, "MLflow": ENDS}, os.environ) as processes,
     ):
-        wait_for_end(processes)
+        wait_for_end(processes, Event())
     assert all(one.poll() is not None for one in processes.values())
 
 
 def test_a_process_that_ended_already_is_left_alone():
     with running({"MLflow": ENDS}, os.environ) as processes:
         processes["MLflow"].wait(30)
-    end(processes["MLflow"])
+    end_all([processes["MLflow"]])
     assert processes["MLflow"].returncode == 3
 
 

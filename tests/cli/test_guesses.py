@@ -50,6 +50,21 @@ def test_a_wrong_table_name_names_the_nearest(tables):
         find_table(address)
 
 
+def test_a_date_or_an_amount_in_every_row_is_no_key():
+    days = pd.date_range("2024-01-01", periods=40).strftime("%d/%m/%Y")
+    amounts = [f"{number * 1001:,}" for number in range(40)]
+    rows = pd.DataFrame({"datum": days, "amount": amounts, "late": [0, 1] * 20})
+    assert guess(rows, target="late").key == ()
+
+
+def test_of_two_times_the_finer_one_says_when_a_row_happened():
+    at = pd.date_range("2024-01-01", periods=100, freq="3h", tz="UTC")
+    rows = pd.DataFrame({"day": at.date, "at": at, "late": [0, 1] * 50})
+    guesses = guess(rows, target="late")
+    assert guesses.event_time == "at"
+    assert guesses.dates == ("day",)
+
+
 def test_two_columns_together_are_a_key():
     rows = pd.DataFrame(
         {

@@ -204,7 +204,7 @@ def test_a_verdict_on_another_model_is_not_taken(bench, trained, verdict):
 
 def test_files_that_changed_since_training_are_not_registered(bench, trained, verdict):
     (bench.tracking.download(trained.model_uri) / "python_model.pkl").write_bytes(b"changed")
-    with pytest.raises(StoreError, match="have SHA-256 .* are not loaded"):
+    with pytest.raises(StoreError, match=r"have SHA-256 .* are not loaded"):
         run(step(bench), trained, verdict, promotion="automatic")
     assert bench.registry.versions("parcels") == []
 
@@ -232,6 +232,13 @@ def test_a_model_that_reads_a_file_of_its_author_is_not_registered(bench, points
     sys.path.remove(str(tmp_path / "src"))
     with pytest.raises(DataNotFitError, match="it looks for the source of 'readerpkg'"):
         verify_alone(folder)
+
+
+def test_a_model_that_does_not_answer_in_time_is_not_registered(folder):
+    from mlops_dagster.scoring.isolation import verify_alone
+
+    with pytest.raises(DataNotFitError, match=r"has not answered .* in 0\.01 s"):
+        verify_alone(folder, timeout_s=0.01)
 
 
 def test_feature_code_that_tells_1_from_1_0_is_not_registered(points, tmp_path):
@@ -266,7 +273,7 @@ def test_feature_code_that_tells_1_from_1_0_is_not_registered(points, tmp_path):
         signature=signature_of(rows, artifact.predict(None, rows)),
         requirements=explicit_requirements("sklearn.linear_model.LogisticRegression"),
     )
-    with pytest.raises(DataNotFitError, match="treat 1 and 1.0 alike"):
+    with pytest.raises(DataNotFitError, match=r"treat 1 and 1\.0 alike"):
         verify_alone(tmp_path / "model")
 
 

@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pandas as pd
 import pytest
 
 from mlops_dagster.errors import DataNotFitError, StoreError
+from mlops_dagster.scoring.by_value import package_model, signature_of
 from mlops_dagster.scoring.loader import load_verified, open_model
 from mlops_dagster.scoring.rows import decode_inputs, encode_inputs
 from tests.scoring.models import MODEL, artifact_of, register, save, user_package
@@ -33,7 +35,9 @@ def test_a_plain_process_without_the_source_or_the_package_answers_alike(points,
         input=sent, capture_output=True, text=True, cwd=tmp_path, check=True,
     )  # fmt: skip
     told, loaded = json.loads(done.stdout)
-    assert told == pytest.approx(open_model(folder).predict(rows)["probability"].tolist(), abs=1e-12)
+    assert told == pytest.approx(
+        open_model(folder).predict(rows)["probability"].tolist(), abs=1e-12
+    )
     assert loaded == []
 
 
@@ -49,19 +53,96 @@ def test_two_models_with_different_feature_code_live_in_one_process(points, tmp_
     assert open_model(two).features(rows)["size2"].tolist() == (rows["size"] * -7.0).tolist()
 
 
-def test_an_import_inside_a_feature_function_is_refused(points, tmp_path):
-    user_package(tmp_path / "src", name="latepkg")
-    (tmp_path / "src" / "latepkg" / "more.py").write_text(
-        "def sneaky(rows):\n    from latepkg.numbers import FACTOR\n    return rows.assign(size2=FACTOR)\n"
+def late_package(folder, *, calls: str):
+    """Write a package with an import inside of a function, and a feature function that uses it or not."""
+    (folder / "latepkg").mkdir(parents=True)
+    (folder / "latepkg" / "__init__.py").touch()
+    (folder / "latepkg" / "numbers.py").write_text("FACTOR = 2.0\n")
+    (folder / "latepkg" / "more.py").write_text(
+        "def sneaky(rows):\n    from latepkg.numbers import FACTOR\n    return rows['size'] * FACTOR\n"
     )
-    sys.path.insert(0, str(tmp_path / "src"))
-    import latepkg.features
-    import latepkg.more
+    (folder / "latepkg" / "features.py").write_text(
+        "from latepkg.more import sneaky\n"
+        f"def doubled(rows):\n    return rows.assign(size2={calls}, hour=1.0)\n"
+    )
+    for name in [name for name in sys.modules if name.startswith("latepkg")]:
+        del sys.modules[name]
+    sys.path.insert(0, str(folder))
+    try:
+        return __import__("latepkg.features", fromlist=["doubled"]).doubled
+    finally:
+        sys.path.remove(str(folder))
 
+
+def test_an_import_inside_a_function_that_travels_is_refused(points, tmp_path):
+    sys.path.insert(0, str(tmp_path / "src"))
+    function = late_package(tmp_path / "src", calls="sneaky(rows)")
+    artifact = artifact_of(points, function)
     sys.path.remove(str(tmp_path / "src"))
-    artifact = artifact_of(points, latepkg.features.doubled)
-    with pytest.raises(DataNotFitError, match=r"latepkg\.more\.sneaky imports 'latepkg\.numbers' inside"):
+    with pytest.raises(
+        DataNotFitError, match=r"latepkg\.more\.sneaky imports 'latepkg\.numbers' inside"
+    ):
         save(artifact, tmp_path / "model", points, package="latepkg")
+
+
+def test_an_import_inside_a_function_that_stays_is_nobodys_concern(points, tmp_path):
+    function = late_package(tmp_path / "src", calls="rows['size']")
+    folder = save(artifact_of(points, function), tmp_path / "model", points, package="latepkg")
+    open_model(folder).check_example()
+
+
+def test_what_the_carried_code_imports_is_required(points, tmp_path):
+    function = user_package(tmp_path / "src", name="requirepkg")
+    artifact = artifact_of(points, function)
+
+    def holidays(rows):
+        import yaml
+
+        return rows.assign(size2=float(yaml.safe_load("1.0")))
+
+    artifact.functions = [holidays, function]
+    package = __name__.partition(".")[0]
+    package_model(
+        artifact,
+        tmp_path / "model",
+        user_packages=["requirepkg", package],
+        input_example=points[["seen", "size"]].head(),
+        signature=signature_of(points[["seen", "size"]], artifact.predict(None, points)),
+        requirements=["mlflow"],
+    )
+    written = (tmp_path / "model" / "requirements.txt").read_text().split()
+    assert "mlflow" in written
+    assert f"pyyaml=={version('pyyaml')}" in written
+
+
+def test_a_model_that_takes_a_date_otherwise_than_its_text_is_refused(points, tmp_path):
+    function = user_package(tmp_path / "src", name="datepkg")
+    artifact = artifact_of(points, function)
+    artifact.inputs = ["seen", "size", "day"]
+
+    def weighed(rows):
+        typed = rows["day"].map(lambda day: 2.0 if isinstance(day, str) else 1.0)
+        return function(rows.assign(size=rows["size"] * typed))
+
+    artifact.functions = [weighed]
+    rows = points.assign(day=points["seen"].dt.date)[artifact.inputs]
+    with pytest.raises(DataNotFitError, match="take dates and decimals as text"):
+        package_model(
+            artifact,
+            tmp_path / "model",
+            user_packages=["datepkg", __name__.partition(".")[0]],
+            input_example=rows.head(),
+            signature=signature_of(rows, artifact.predict(None, rows)),
+            requirements=["mlflow"],
+        )
+
+
+def test_times_with_and_without_fractions_are_read_alike(points, tmp_path):
+    function = user_package(tmp_path / "src", name="fractionpkg")
+    artifact = artifact_of(points, function)
+    seen = ["2026-01-01T00:00:00.123456+00:00", "2026-01-01T05:00:00+00:00", None]
+    made = artifact.features(pd.DataFrame({"seen": seen, "size": [1.0, 2.0, 3.0]}))
+    assert made["hour"].tolist()[:2] == [0.0, 5.0]
 
 
 def test_code_that_would_stay_behind_is_refused(points, tmp_path):
@@ -69,7 +150,9 @@ def test_code_that_would_stay_behind_is_refused(points, tmp_path):
     other = user_package(tmp_path / "src2", name="strayed")
     artifact = artifact_of(points, function)
     artifact.functions = [function, other]
-    with pytest.raises(DataNotFitError, match=r"refers to 'strayed\.features', which would stay behind"):
+    with pytest.raises(
+        DataNotFitError, match=r"refers to 'strayed\.features', which would stay behind"
+    ):
         save(artifact, tmp_path / "model", points, package="mainpkg")
 
 
@@ -79,7 +162,9 @@ def test_MR7_a_tampered_artifact_is_refused_before_it_is_unpickled(bench, points
     version = bench.registry.version(MODEL.registered_name, register(bench, folder, run="r1"))
     load_verified(bench.registry, version).check_example()
     (bench.registry.download(version) / "python_model.pkl").write_bytes(b"not a model")
-    with pytest.raises(StoreError, match=r"parcels version 1: the files at .* have SHA-256 .* are not loaded"):
+    with pytest.raises(
+        StoreError, match=r"parcels version 1: the files at .* have SHA-256 .* are not loaded"
+    ):
         load_verified(bench.registry, version)
 
 
