@@ -20,7 +20,14 @@ RUNS = int(os.environ.get("BENCH_RUNS", "3"))
 def cpu_of(command: list[str], environment: dict[str, str]) -> tuple[float, float]:
     """Run a command; give its CPU seconds and its peak memory in MiB."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, env={**os.environ, **environment}, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -46,15 +53,25 @@ def home_with_database(folder: Path) -> dict[str, str]:
 
 def main() -> None:
     """Measure and print the table."""
-    rows: dict[str, list[float]] = {"plain script": [], "lifecycle run": [], "unchanged second run": []}
+    rows: dict[str, list[float]] = {
+        "plain script": [],
+        "lifecycle run": [],
+        "unchanged second run": [],
+    }
     peaks: dict[str, float] = {}
     for _ in range(RUNS):
         with tempfile.TemporaryDirectory() as folder:
-            for name, side in (("plain script", "plain"), ("lifecycle run", "run"), ("unchanged second run", "run")):
+            for name, side in (
+                ("plain script", "plain"),
+                ("lifecycle run", "run"),
+                ("unchanged second run", "run"),
+            ):
                 if name != "unchanged second run":
                     shutil.rmtree(Path(folder) / "home", ignore_errors=True)
                     environment = home_with_database(Path(folder) / "home")
-                seconds, peak = cpu_of([sys.executable, "-m", "benchmarks.lifecycle_side", side], environment)
+                seconds, peak = cpu_of(
+                    [sys.executable, "-m", "benchmarks.lifecycle_side", side], environment
+                )
                 rows[name].append(seconds)
                 peaks[name] = peak
     plain = statistics.median(rows["plain script"])

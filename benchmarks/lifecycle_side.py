@@ -1,6 +1,6 @@
 """The sides of the lifecycle benchmark: `plain`, `run`, and `prepare` for both."""
 
-import datetime
+import datetime as dt
 import logging
 import os
 import sys
@@ -49,7 +49,8 @@ def plain() -> None:
     write_deltalake(str(home / "weather"), pa.Table.from_pandas(lookup, preserve_index=False))
     validate(rows)
     write_deltalake(str(home / "validated"), pa.Table.from_pandas(rows, preserve_index=False))
-    renamed = lookup.rename(columns={n: f"weather_{n}" for n in lookup if n not in ("origin", "time_hour")})
+    names = {n: f"weather_{n}" for n in lookup if n not in ("origin", "time_hour")}
+    renamed = lookup.rename(columns=names)  # noqa: F841 - DuckDB finds it by name
     joined = duckdb.sql(
         "SELECT rows.*, renamed.* EXCLUDE (origin, time_hour) FROM rows ASOF LEFT JOIN renamed "
         "ON rows.origin = renamed.origin AND rows.scheduled_departure >= renamed.time_hour"
@@ -92,7 +93,7 @@ def fit_and_log(home: Path, table: object) -> None:
     known = table[table["late"].notna()]
     columns = [n for n in table if n not in ("flight_id", "scheduled_departure", "late")]
     words = ["carrier", "origin", "dest"]
-    cut = known["scheduled_departure"].max() - datetime.timedelta(days=14)
+    cut = known["scheduled_departure"].max() - dt.timedelta(days=14)
     train = known[known["scheduled_departure"] <= cut]
     test = known[known["scheduled_departure"] > cut]
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)

@@ -22,7 +22,12 @@ def tests_by_promise() -> dict[str, list[str]]:
 def page() -> str:
     """Hold the promises against the tests."""
     tests = tests_by_promise()
-    lines = ["# Capabilities", "", "Written by `make capabilities` from the tests; not by hand.", ""]
+    lines = [
+        "# Capabilities",
+        "",
+        "Written by `make capabilities` from the tests; not by hand.",
+        "",
+    ]
     kept = total = 0
     for line in (ROOT / "docs" / "promises.md").read_text().splitlines():
         if line.startswith("## "):

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -88,7 +88,7 @@ def build_shared_sensors(
     specs: Sequence[LifecycleSpec],
     *,
     name: str = "mlops",
-    jobs: Mapping[str, object] | None = None,
+    jobs: Mapping[str, Any] | None = None,
 ) -> list[dg.SensorDefinition]:
     """Watch several models with one pair of sensors (and one for approvals, where a person decides)."""
     watched = [_watched(one) for one in specs]
@@ -110,7 +110,7 @@ def build_shared_sensors(
     ]
 
 
-def _approval_sensor(spec: LifecycleSpec, jobs: Mapping[str, object]) -> list[dg.SensorDefinition]:
+def _approval_sensor(spec: LifecycleSpec, jobs: Mapping[str, Any]) -> list[dg.SensorDefinition]:
     if spec.deploy.promotion != "manual":
         return []
     return [
@@ -186,7 +186,7 @@ def _remember(spec: LifecycleSpec) -> None:
     _DECLARED[name] = spec
 
 
-def _job(spec: LifecycleSpec, name: str, *, prefix: tuple[str, ...]) -> object:
+def _job(spec: LifecycleSpec, name: str, *, prefix: tuple[str, ...]) -> Any:
     return dg.define_asset_job(
         spec.identity.job(name),
         selection=_selection(spec, name, prefix=prefix),

@@ -16,6 +16,7 @@ from assets.flight_delay.play import Player, fresh_home
 from assets.flight_delay.source import FAULT
 from assets.flight_delay.year import draw, judge_months, write_table
 from mlops_dagster.records import Evaluation, FeatureSet, Outcome, RegisteredVersion, Snapshot
+from mlops_dagster.stores.records import R
 
 FIRST_REPORT = datetime(2013, 4, 3, 6, tzinfo=UTC)
 FAULTY_DAY = datetime(2013, 8, 16, 6, tzinfo=UTC)
@@ -98,7 +99,7 @@ class Story:
         self.events[name].append(text if len(text) < 90 else f"{text[:87]}...")
         self.player.tell(f"  {text} (run {run_id[:8]})")
 
-    def _record(self, run_id: str, noun: str, kind: type) -> object:
+    def _record(self, run_id: str, noun: str, kind: type[R]) -> R:
         model = self.player.model
         record = self.player.bench.records.of_run(model.name, model.segment, noun, run_id, kind)
         if record is None:

@@ -136,7 +136,7 @@ class LocalCompute:
         return connection
 
 
-def _ended(item: Item, future: "Future[Result]") -> Done[Item, Result]:
+def _ended(item: Item, future: Future[Result]) -> Done[Item, Result]:
     error = future.exception()
     if error is None:
         return Done(item, result=future.result())

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 BLUE, GREY, RED = "#1f6feb", "#8a8f98", "#c4432b"
 _POINTS = 2_000
-_LETTERS = 24
+_LETTERS = 28
+_SHADES = 17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,17 +38,31 @@ def draw_all(view: View, folder: Path) -> str:
     """Write each picture as a file, and give them together as one small picture in markdown."""
     chosen = pictures_of(view)
     for name, draw in chosen.items():
-        figure = _figure(1, 1)
+        figure = _figure(1, 1, inches=(4.6, 3.6))
         draw(figure.axes[0], view)
         figure.savefig(folder / f"{name}.png", dpi=90)
-    together = _figure(-(-len(chosen) // 3), 3)
-    for axis, draw in zip(together.axes, chosen.values(), strict=False):
+    text = base64.b64encode(_together(chosen, view)).decode()
+    return f"![the candidate on the holdout](data:image/png;base64,{text})"
+
+
+def _together(chosen: Mapping[str, Callable[["Axes", View], None]], view: View) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.image import imsave
+
+    figure = _figure(-(-len(chosen) // 3), 3, inches=(3.7, 3.0))
+    for axis, draw in zip(figure.axes, chosen.values(), strict=False):
         draw(axis, view)
-    for axis in together.axes[len(chosen) :]:
+    for axis in figure.axes[len(chosen) :]:
         axis.set_axis_off()
+    figure.set_dpi(75)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[:, :, :3]
+    # Sixteen shades a colour look alike and take half of the bytes.
+    shaded = (np.round(pixels / _SHADES) * _SHADES).astype(np.uint8)
     content = BytesIO()
-    together.savefig(content, dpi=55)
-    return f"![the candidate on the holdout](data:image/png;base64,{base64.b64encode(content.getvalue()).decode()})"
+    imsave(content, shaded, format="png")
+    return content.getvalue()
 
 
 def pictures_of(view: View) -> dict[str, Callable[["Axes", View], None]]:
@@ -68,37 +83,36 @@ def pictures_of(view: View) -> dict[str, Callable[["Axes", View], None]]:
 
 def roc(axis: "Axes", view: View) -> None:
     """Draw true against false positive rate."""
-    hits, ranks = _ordered(view)
-    true = np.cumsum(hits) / max(hits.sum(), 1)
-    false = np.cumsum(~hits) / max((~hits).sum(), 1)
-    some = _thin(ranks)
-    axis.plot(false[some], true[some], color=BLUE)
+    hits, ends = _ordered(view)
+    true = np.cumsum(hits)[ends] / max(hits.sum(), 1)
+    false = np.cumsum(~hits)[ends] / max((~hits).sum(), 1)
+    axis.plot(np.append(0, false), np.append(0, true), color=BLUE)
     axis.plot([0, 1], [0, 1], color=GREY, linestyle=":")
     _label(axis, f"ROC (n = {len(hits):,})", "false positive rate", "true positive rate")
 
 
 def precision_recall(axis: "Axes", view: View) -> None:
     """Draw precision against recall."""
-    hits, ranks = _ordered(view)
-    found = np.cumsum(hits)
-    some = _thin(ranks)
-    axis.plot((found / max(hits.sum(), 1))[some], (found / (ranks + 1))[some], color=BLUE)
+    hits, ends = _ordered(view)
+    found = np.cumsum(hits)[ends]
+    recall, precision = found / max(hits.sum(), 1), found / (ends + 1)
+    axis.plot(np.append(0, recall), np.append(precision[:1], precision), color=BLUE)
     axis.axhline(hits.mean(), color=GREY, linestyle=":")
     axis.set_ylim(0, 1)
     _label(axis, f"Precision and recall ({hits.mean():.1%} positive)", "recall", "precision")
 
 
 def calibration(axis: "Axes", view: View) -> None:
-    """Draw the share of positives against the predicted probability, in ten equal groups."""
+    """Draw the share of positives against the predicted probability, in groups of about a tenth."""
     likely = _positive(view)
     hits = view.truth == view.labels[-1]
-    groups = [
-        group for group in np.array_split(np.argsort(likely, kind="stable"), 10) if len(group)
-    ]
-    told = [(likely[group].mean(), hits[group].mean()) for group in groups]
+    # Equal probabilities stay in one group: which of them comes first says nothing.
+    edges = np.unique(np.quantile(likely, np.arange(1, 10) / 10))
+    group = np.searchsorted(edges, likely)
+    told = [(likely[group == one].mean(), hits[group == one].mean()) for one in np.unique(group)]
     axis.plot([0, 1], [0, 1], color=GREY, linestyle=":")
     axis.plot(*zip(*told, strict=True), "o-", color=BLUE, markersize=4)
-    _label(axis, "Calibration, ten equal groups", "predicted probability", "share of positives")
+    _label(axis, "Calibration by tenths", "predicted probability", "share of positives")
 
 
 def confusion(axis: "Axes", view: View) -> None:
@@ -110,13 +124,15 @@ def confusion(axis: "Axes", view: View) -> None:
     axis.imshow(
         counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1
     )
+    size = 8 if len(labels) < 6 else 5
     for row, column in np.ndindex(counts.shape):
         share = counts[row, column] / max(counts[row].sum(), 1)
-        axis.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", fontsize=8,
+        axis.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", fontsize=size,
                   color="white" if share > 0.5 else "black")  # fmt: skip
     names = [_plain(label) for label in labels]
-    axis.set_xticks(range(len(labels)), names)
+    axis.set_xticks(range(len(labels)), names, rotation=0 if len(labels) < 4 else 90)
     axis.set_yticks(range(len(labels)), names)
+    axis.tick_params(labelsize=size)
     _label(axis, "Confusion", "predicted", "true", grid=False)
 
 
@@ -141,9 +157,8 @@ def slices(axis: "Axes", view: View) -> None:
     shown = [one for one in view.slices if np.isfinite(one.metrics.get(view.slice_metric, np.nan))]
     shown = sorted(shown, key=lambda one: one.rows, reverse=True)[:16][::-1]
     values = [one.metrics[view.slice_metric] for one in shown]
-    names = [f"{_plain(one.column)}={_plain(one.value)} ({one.rows:,})" for one in shown]
-    axis.barh(names, values, color=BLUE)
-    axis.tick_params(axis="y", labelsize=6)
+    names = [f"{_plain(f'{one.column}={one.value}')} ({one.rows:,})" for one in shown]
+    _bars(axis, names, values)
     if values and min(values) > 0:
         axis.set_xlim(left=max(0, min(values) * 0.9))
     _label(axis, f"{view.slice_metric} by slice (rows)", view.slice_metric, "")
@@ -152,22 +167,28 @@ def slices(axis: "Axes", view: View) -> None:
 def importance(axis: "Axes", view: View) -> None:
     """Draw by how much the metric falls when a feature's values are shuffled."""
     largest = sorted(view.importances.items(), key=lambda one: one[1])[-12:]
-    axis.barh([_plain(name) for name, _ in largest], [value for _, value in largest], color=BLUE)
-    axis.tick_params(axis="y", labelsize=7)
+    _bars(axis, [_plain(name) for name, _ in largest], [value for _, value in largest])
     _label(axis, "Permutation importance", f"loss of {view.importance_metric}", "")
 
 
+def _bars(axis: "Axes", names: Sequence[str], values: Sequence[float]) -> None:
+    # By place, not by name: two names that are cut alike would be one bar.
+    axis.barh(range(len(names)), values, color=BLUE)
+    axis.set_yticks(range(len(names)), names)
+    axis.tick_params(axis="y", labelsize=7)
+
+
 def _plain(value: Any) -> str:
-    """Keep a text short, and its dollar signs from being read as formulas."""
-    text = str(value)
-    short = text if len(text) <= _LETTERS else text[: _LETTERS - 1] + "…"
+    """Keep a text short at both ends, and its dollar signs from being read as formulas."""
+    text, half = str(value), _LETTERS // 2
+    short = text if len(text) <= _LETTERS else f"{text[:half]}…{text[1 - half :]}"
     return short.replace("$", r"\$")
 
 
-def _figure(rows: int, columns: int) -> Any:
+def _figure(rows: int, columns: int, *, inches: tuple[float, float]) -> Any:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.6 * columns, 3.6 * rows), layout="constrained")
+    figure = Figure(figsize=(inches[0] * columns, inches[1] * rows), layout="constrained")
     figure.subplots(rows, columns)
     return figure
 
@@ -185,8 +206,14 @@ def _positive(view: View) -> np.ndarray:
 
 
 def _ordered(view: View) -> tuple[np.ndarray, np.ndarray]:
-    order = np.argsort(-_positive(view), kind="stable")
-    return (view.truth == view.labels[-1])[order], np.arange(len(order))
+    """Give hits with the likeliest first, and the places at which a probability was last seen.
+
+    Between equal probabilities there is no order, so no point of a curve lies there.
+    """
+    likely = _positive(view)
+    order = np.argsort(-likely, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(likely[order]) != 0, True))
+    return (view.truth == view.labels[-1])[order], np.append(_thin(ends)[:-1], ends[-1:])
 
 
 def _thin(places: np.ndarray) -> np.ndarray:

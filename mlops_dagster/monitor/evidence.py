@@ -17,6 +17,7 @@ from mlops_dagster.profiles.columns import TableProfile
 from mlops_dagster.profiles.reference import as_table
 from mlops_dagster.profiles.tables import profile_of
 from mlops_dagster.records import Snapshot
+from mlops_dagster.scoring.inputs import as_given
 from mlops_dagster.stores.tables import BATCH
 from mlops_dagster.workbench import StepContext
 
@@ -53,7 +54,7 @@ def gather(
     reference = champion.reference
     if not rows.num_rows:
         return _nothing(window)
-    inputs = join(context, rows, validated).to_pandas()
+    inputs = as_given(join(context, rows, validated))
     features = champion.model.features(inputs)
     stored = stored_answers(context, champion, window)
     if stored is not None and stored.num_rows >= enough:

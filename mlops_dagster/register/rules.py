@@ -3,11 +3,13 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mlops_dagster.errors import GateRefusedError
 from mlops_dagster.records import Check, Evaluation, Outcome, TrainedModel
-from mlops_dagster.stores.tracking import RunOwner
+
+if TYPE_CHECKING:
+    from mlops_dagster.stores.tracking import RunOwner
 
 ACCEPTED = "candidate_accepted"
 ALONE = "loads_alone"
@@ -47,7 +49,7 @@ def version_tags(
     *,
     promotion: Promotion,
     known: Mapping[str, str],
-    owner: RunOwner,
+    owner: "RunOwner",
 ) -> dict[str, str]:
     """Gather what a version says of itself. `known` are the tags of a version that is there already."""
     outcome, because = outcome_of(evaluation)

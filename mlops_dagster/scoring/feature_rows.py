@@ -1,6 +1,7 @@
 """The tables `features` and `holdout`, read: inputs, feature columns, target."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -25,18 +26,21 @@ class FeatureRows:
     def features(self) -> pd.DataFrame:
         """Give the feature columns under their own names."""
         names = [name for name in self.table.column_names if name.startswith(PREFIX)]
-        frame = self.table.select(names).to_pandas()
+        frame: pd.DataFrame = self.table.select(names).to_pandas()
         return frame.rename(columns=lambda name: name.removeprefix(PREFIX))
 
     def inputs(self, names: list[str]) -> pd.DataFrame:
         """Give the columns that the model is given."""
-        return self.table.select(names).to_pandas()
+        frame: pd.DataFrame = self.table.select(names).to_pandas()
+        return frame
 
-    def column(self, name: str) -> pd.Series:
+    def column(self, name: str) -> "pd.Series[Any]":
         """Give one column."""
-        return self.table[name].to_pandas()
+        column: pd.Series[Any] = self.table[name].to_pandas()
+        return column
 
     def others(self) -> pd.DataFrame:
         """Give everything but the feature columns: key, times, target, inputs."""
         names = [name for name in self.table.column_names if not name.startswith(PREFIX)]
-        return self.table.select(names).to_pandas()
+        frame: pd.DataFrame = self.table.select(names).to_pandas()
+        return frame

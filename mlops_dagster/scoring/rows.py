@@ -40,8 +40,8 @@ def typed_like(rows: pd.DataFrame, model: "ScoringModel") -> pd.DataFrame:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return None if pd.isna(value) else value.isoformat()
-    if value is None or value is pd.NA or value is pd.NaT or value != value:  # noqa: PLR0124 - NaN
+    if pd.isna(value):
         return None
+    if isinstance(value, datetime):
+        return value.isoformat()
     return value if isinstance(value, str | int | float | bool) else str(value)

@@ -79,8 +79,8 @@ def _column(answer: pd.DataFrame, name: str) -> pa.Array:
 
 
 def _probabilities(answer: pd.DataFrame) -> pa.Array:
-    columns = [name for name in answer if name.startswith("probability_")]
+    columns = [str(name) for name in answer if str(name).startswith("probability_")]
     if not columns:
         return pa.nulls(len(answer), pa.string())
-    rows = answer[columns].rename(columns=lambda name: name.removeprefix("probability_"))
+    rows = answer[columns].rename(columns=lambda name: str(name).removeprefix("probability_"))
     return pa.array([json.dumps(row) for row in rows.to_dict(orient="records")], pa.string())

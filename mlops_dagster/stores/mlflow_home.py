@@ -2,6 +2,7 @@
 
 import os
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -30,19 +31,29 @@ def be_quiet() -> None:
 
 @cache
 def open_client(address: str, operations: Operations) -> "MlflowClient":
-    """Open a client. An embedded SQLite file is made under a lease; another store never is."""
+    """Open a client. An embedded SQLite file is made first, under a lease; another store never is."""
     be_quiet()
     from mlflow.tracking import MlflowClient
 
-    if not address.startswith("sqlite:///"):
-        return MlflowClient(tracking_uri=address, registry_uri=address)
-    # Several processes that open a fresh database at once crash each other's migrations, and the
-    # client's constructor is what migrates.
-    with operations.hold("setup:mlflow", holder=f"opening {uuid4().hex}"):
-        client = MlflowClient(tracking_uri=address, registry_uri=address)
-        client.search_experiments(max_results=1)
-        client.search_registered_models(max_results=1)
-    return client
+    scheme, _, place = address.partition("sqlite:///")
+    if not scheme and place and not Path(place).exists():
+        # Several processes that open a fresh database at once crash each other's migrations.
+        with operations.hold("setup:mlflow", holder=f"opening {uuid4().hex}"):
+            if not Path(place).exists():
+                make_database(Path(place))
+    return MlflowClient(tracking_uri=address, registry_uri=address)
+
+
+def make_database(path: Path) -> None:
+    """Make MLflow's database, whole or not at all: migrations that were killed cannot be continued."""
+    from mlflow.tracking import MlflowClient
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.{uuid4().hex}")
+    client = MlflowClient(tracking_uri=f"sqlite:///{fresh}", registry_uri=f"sqlite:///{fresh}")
+    client.search_experiments(max_results=1)
+    client.search_registered_models(max_results=1)
+    fresh.replace(path)
 
 
 def store_error(store: str, address: str, error: Exception) -> StoreError:

@@ -1,11 +1,11 @@
 """What serves changes by a sequence that can be interrupted anywhere."""
 
 import logging
-import os
 import subprocess
 import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -34,7 +34,9 @@ RULINGS = {
     ),
     "manual, unsaid": (replace(STANDING, promotion="manual", approval="pending"), "wait", "waits"),
     "manual, approved": (
-        replace(STANDING, promotion="manual", approval="approved", approved_by="ana", approved_why="ok"),
+        replace(
+            STANDING, promotion="manual", approval="approved", approved_by="ana", approved_why="ok"
+        ),
         "move",
         "Approved by ana: ok",
     ),
@@ -92,7 +94,12 @@ def test_MR2_a_promotion_moves_the_alias_and_the_ledger_says_who_what_and_why(ve
     assert champion_of(versions, MODEL) == "2"
     first, second = versions.operations.moves("parcels", "all")
     assert (first.from_version, first.to_version, first.state) == (None, "1", "done")
-    assert (second.from_version, second.to_version, second.who, second.why) == ("1", "2", "ana", "because")
+    assert (second.from_version, second.to_version, second.who, second.why) == (
+        "1",
+        "2",
+        "ana",
+        "because",
+    )
 
 
 def test_of_two_candidates_that_beat_the_same_champion_one_goes_live(versions):
@@ -100,7 +107,9 @@ def test_of_two_candidates_that_beat_the_same_champion_one_goes_live(versions):
     outcomes: list[str] = []
 
     def try_it(version: str) -> None:
-        record = run(step(versions, f"run-{version}"), DeploySpec(), registered(version, against="1"))
+        record = run(
+            step(versions, f"run-{version}"), DeploySpec(), registered(version, against="1")
+        )
         outcomes.append(f"{version} {record.outcome}")
 
     threads = [threading.Thread(target=try_it, args=(version,)) for version in ("2", "3")]
@@ -190,7 +199,7 @@ move_champion(bench, MODEL, Order(to_version="2", expected="1", who="dead", why=
 def test_a_promotion_that_was_killed_half_way_is_finished_or_undone(versions, point, serves):
     move_champion(versions, MODEL, order("1", instead_of=None))
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(versions.home), point], check=False, cwd=os.getcwd()
+        [sys.executable, "-c", KILLED, str(versions.home), point], check=False, cwd=Path.cwd()
     )
     assert done.returncode == 9
     assert len(versions.operations.moves("parcels", "all", state="open")) == 1

@@ -16,7 +16,9 @@ def cancer() -> pd.DataFrame:
     """Breast cancer: binary, with a key and a made-up day for each row."""
     from sklearn.datasets import load_breast_cancer
 
-    table = load_breast_cancer(as_frame=True).frame.rename(columns=lambda name: name.replace(" ", "_"))
+    table = load_breast_cancer(as_frame=True).frame.rename(
+        columns=lambda name: name.replace(" ", "_")
+    )
     table = table[["mean_radius", "mean_texture", "mean_area", "mean_smoothness", "target"]]
     day = pd.date_range("2026-01-01", periods=len(table), freq="h", tz="UTC")
     return table.assign(id=range(len(table)), seen=day, target=table["target"].astype("float64"))
@@ -98,5 +100,6 @@ def metadata_of(result: dg.ExecuteInProcessResult, noun: str) -> dict[str, objec
         if one.asset_key and one.asset_key.path[-1] == noun
     ]  # fmt: skip
     return {
-        name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()
+        name: value.value
+        for name, value in event.step_materialization_data.materialization.metadata.items()
     }

@@ -7,8 +7,8 @@ import pytest
 
 from mlops_dagster import LifecycleSpec, build_lifecycle
 from mlops_dagster.records import Outcome
-from mlops_dagster.scoring.rows import decode_inputs
 from mlops_dagster.scoring.loader import load_verified
+from mlops_dagster.scoring.rows import decode_inputs
 from tests.lifecycle.small import Scene, cancer, cancer_spec, check_results, metadata_of, to_sqlite
 
 NOUNS = [
@@ -91,7 +91,9 @@ def test_ET3_links_lead_from_dagster_to_mlflow_and_back(scene):
 
 def test_OR8_a_failed_run_continues_from_the_failed_step_in_the_same_mlflow_run(scene, tmp_path):
     broken = Scene(
-        cancer_spec(tmp_path / "cancer.csv", evaluate={"slices": ["ward"]}), scene.bench, scene.instance
+        cancer_spec(tmp_path / "cancer.csv", evaluate={"slices": ["ward"]}),
+        scene.bench,
+        scene.instance,
     )
     failed = broken.run("lifecycle")
     assert not failed.success
@@ -132,7 +134,11 @@ def test_MD5_all_metadata_can_be_queried_on_one_machine(scene):
     assert scene.run("lifecycle").success
     assert scene.bench.operations.moves("cancer", "all")[0].to_version == "1"
     assert scene.bench.tables.latest("cancer/all/features").ref.rows > 0
-    assert {one.name for one in scene.bench.home.iterdir()} >= {"lake", "mlflow.db", "operations.db"}
+    assert {one.name for one in scene.bench.home.iterdir()} >= {
+        "lake",
+        "mlflow.db",
+        "operations.db",
+    }
 
 
 def test_two_models_and_two_segments_share_a_location_and_stay_apart(bench, instance, tmp_path):
@@ -147,9 +153,7 @@ def test_two_models_and_two_segments_share_a_location_and_stay_apart(bench, inst
     for spec in specs[:2]:
         assert Scene(spec, bench, instance).run("lifecycle").success
     names = {"cancer", "cancer--north"}
-    assert {name: bench.registry.by_alias(name, "champion").version for name in names} == {
-        name: "1" for name in names
-    }
+    assert {bench.registry.by_alias(name, "champion").version for name in names} == {"1"}
     assert bench.operations.moves("cancer", "north")[0].registered_name == "cancer--north"
 
 
@@ -200,7 +204,10 @@ def test_CI3_a_worse_candidate_fails_the_run_and_the_champion_stays(scene, tmp_p
     assert scene.run("lifecycle").success
     worse = cancer_spec(
         tmp_path / "cancer.csv",
-        train={"estimator": "sklearn.dummy.DummyClassifier", "split": {"kind": "time", "holdout": "5d"}},
+        train={
+            "estimator": "sklearn.dummy.DummyClassifier",
+            "split": {"kind": "time", "holdout": "5d"},
+        },
     )
     result = Scene(worse, scene.bench, scene.instance).run("retrain")
     assert not result.success
@@ -215,7 +222,11 @@ def test_CI3_a_worse_candidate_fails_the_run_and_the_champion_stays(scene, tmp_p
 
 
 def test_TE3_a_refused_batch_blocks_what_comes_after_and_a_good_one_goes_through(scene, tmp_path):
-    rules = {"expectations": [{"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "mean_area"}}]}
+    rules = {
+        "expectations": [
+            {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "mean_area"}}
+        ]
+    }
     place = tmp_path / "cancer.csv"
     ruled = Scene(cancer_spec(place, validate=rules), scene.bench, scene.instance)
     assert ruled.run("lifecycle").success

@@ -7,7 +7,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from mlops_dagster.clock import ReplayClock
+from mlops_dagster.clock import ReplayClock, wall_now
 from mlops_dagster.declaration import ModelIdentity, Task
 from mlops_dagster.records import Finding, Outcome, Snapshot
 from mlops_dagster.resources import MODEL, SEGMENT, WORKBENCH_KEY, WorkbenchResource
@@ -51,7 +51,9 @@ class Scene:
             Watched(
                 model=MODEL_ID,
                 policy=RetrainSpec(
-                    triggers=("new_data", "drift", "failed_check"), min_new_rows=3, cooldown=timedelta(days=7)
+                    triggers=("new_data", "drift", "failed_check"),
+                    min_new_rows=3,
+                    cooldown=timedelta(days=7),
                 ),
                 max_age=timedelta(days=2),
                 source_state=lambda: self.state,
@@ -100,11 +102,12 @@ class Scene:
         for noun in ("raw_data", "validated_data"):
             record = Snapshot(
                 model="churn", segment="all", run_id=f"{uuid4().hex}", made_at=self.clock.now(),
-                recorded_at=datetime.now(tz=UTC), data_version=table.ref.digest, table=table.ref,
+                recorded_at=wall_now(), data_version=table.ref.digest, table=table.ref,
                 new_rows=count, through=1, newest=newest,
             )  # fmt: skip
             address = RecordAddress(
-                model="churn", segment="all", noun=noun, run_id=record.run_id, step="s")
+                model="churn", segment="all", noun=noun, run_id=record.run_id, step="s"
+            )
             path = self.bench.records.write(address, record)
             accept(self.bench.records, self.bench.operations, noun=noun, record=record, path=path)
 
@@ -130,7 +133,7 @@ def test_OR2_new_data_at_the_source_starts_one_update_and_only_one(scene):
     scene.obey(request)
     scene.accept_rows(2)
     for _ in range(3):
-        requests, reason = scene.look("freshness")
+        requests, _ = scene.look("freshness")
         assert [one.job_name for one in requests if one.job_name == "churn_update"] == []
     scene.state = "two"
     [again], _ = scene.look("freshness")
@@ -175,7 +178,10 @@ def test_the_first_model_is_trained_as_soon_as_rows_are_accepted(scene):
     scene.obey(scene.look("freshness")[0][0])
     scene.accept_rows(2)
     [request], _ = scene.look("freshness")
-    assert (request.job_name, request.tags["mlops_dagster/reason"]) == ("churn_retrain", "first_model")
+    assert (request.job_name, request.tags["mlops_dagster/reason"]) == (
+        "churn_retrain",
+        "first_model",
+    )
 
 
 def test_two_sensors_never_ask_for_two_retrains(scene):
@@ -217,11 +223,13 @@ def test_a_model_that_cannot_be_judged_does_not_raise_and_is_named(scene, tmp_pa
 
         raise StoreError("source: no answer from db.example.")
 
-    watched = Watched(
-        model=MODEL_ID, policy=RetrainSpec(), max_age=None, source_state=unreachable
-    )
+    watched = Watched(model=MODEL_ID, policy=RetrainSpec(), max_age=None, source_state=unreachable)
     sensor = build_freshness_sensor(
-        [watched], name="lonely_freshness_sensor", jobs=JOBS, running=False, interval=timedelta(seconds=30)
+        [watched],
+        name="lonely_freshness_sensor",
+        jobs=JOBS,
+        running=False,
+        interval=timedelta(seconds=30),
     )
     context = dg.build_sensor_context(
         instance=scene.instance, resources={WORKBENCH_KEY: scene.resource}

@@ -10,6 +10,7 @@ from mlops_dagster.stores.mlflow_home import without_secret
 from mlops_dagster.stores.mlflow_tracking import MlflowTracking, in_batches
 from mlops_dagster.stores.tracking import tracked
 from mlops_dagster.testing.tracking import OWNER, TrackingContract, an_owner
+from mlops_dagster.workbench import Workbench
 
 
 def client_of(tracking):
@@ -134,6 +135,15 @@ def test_a_request_is_never_larger_than_mlflow_takes():
     assert list(in_batches({"metrics": [], "params": [], "tags": []})) == [
         {"metrics": [], "params": [], "tags": []}
     ]
+
+
+def test_a_database_whose_making_was_killed_is_made_anew(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "mlflow.db.0123").write_bytes(b"half made")
+    run_id = Workbench(home=home).tracking.run_of(OWNER)
+    assert Workbench(home=home).tracking.run_of(OWNER) == run_id
+    assert (home / "mlflow.db").is_file()
 
 
 OPEN = """
