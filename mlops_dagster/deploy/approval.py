@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mlops_dagster.clock import wall_now
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.errors import GateRefusedError
-from mlops_dagster.stores.registry import ModelVersion
+from mlops_dagster.stores.registry import CHALLENGER, ModelVersion
 from mlops_dagster.workbench import Workbench
 
 APPROVAL = "mlops_dagster.approval"
@@ -28,7 +28,8 @@ def approve(
 ) -> ModelVersion:
     """Approve a version. The approval sensor, or the job `<model>_deploy`, then lets it serve.
 
-    Raises: GateRefusedError for a version that was refused by its gates, or without a reason.
+    Raises: GateRefusedError for a version that was refused by its gates or is not the one that waits,
+    or without a reason.
     """
     if not who.strip() or not why.strip():
         message = (
@@ -40,6 +41,13 @@ def approve(
         message = (
             f"{model.registered_name} version {version} was refused by its gates: "
             f"{found.tags.get('mlops_dagster.because', '')} It cannot be approved."
+        )
+        raise GateRefusedError(message)
+    waiting = bench.registry.by_alias(model.registered_name, CHALLENGER)
+    if waiting and waiting.version != version:
+        message = (
+            f"{model.registered_name} version {version} does not wait: version {waiting.version} is "
+            "challenger. Approve that one."
         )
         raise GateRefusedError(message)
     tags = {

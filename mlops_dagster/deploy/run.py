@@ -49,7 +49,7 @@ def carry_out(context: StepContext, standing: Standing, ruling: Ruling) -> tuple
     order = Order(
         to_version=standing.candidate,
         expected=standing.judged_against,
-        who=standing.approved_by or f"run {context.run_id}",
+        who=(standing.promotion == "manual" and standing.approved_by) or f"run {context.run_id}",
         why=ruling.because,
     )
     loads = f"Version {standing.candidate} is what was registered, loads, and answers its example."

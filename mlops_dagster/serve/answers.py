@@ -2,69 +2,91 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pyarrow as pa
 
 from mlops_dagster.declaration import ModelIdentity
+from mlops_dagster.scoring.inputs import as_given
 from mlops_dagster.scoring.loader import ScoringModel
 from mlops_dagster.scoring.rows import encode_inputs, typed_like
 
 EPOCH = pd.Timestamp(0, tz="UTC")
+NO_TIME = "no-time"
+_NAMED = "%Y-%m-%dT%H:%M:%SZ"
 
 
-def score_rows(
-    model: ModelIdentity, rows: pa.Table, *, champion: ScoringModel, window: timedelta, at: datetime
-) -> pa.Table:
-    """Score rows. Each has an id, its inputs as JSON, the answer, the version and the time."""
-    frame = rows.to_pandas()
-    inputs = typed_like(frame, champion)
-    answer = champion.predict(inputs)
-    texts = encode_inputs(inputs)
-    windows = windows_of(model, frame, window=window)
-    keys = keys_of(model, frame, texts)
-    table = {
-        "prediction_id": [
-            digest(f"{model.address}/{w}/{k}") for w, k in zip(windows, keys, strict=True)
-        ],
-        **{
-            name: rows[name] for name in (*model.key, *times_of(model)) if name in rows.column_names
-        },
-        "window": pa.array(windows, pa.string()),
-        "inputs": pa.array(texts, pa.string()),
-        "input_digest": [digest(text) for text in texts],
-        "prediction": pa.Array.from_pandas(answer["prediction"]),
-        "probability": _column(answer, "probability"),
-        "probabilities": _probabilities(answer),
-        "model_version": pa.array([champion.version] * len(frame), pa.string()),
-        "role": pa.array(["batch"] * len(frame), pa.string()),
-        "scored_at": pa.array([at] * len(frame), pa.timestamp("us", "UTC")),
-    }
-    return pa.table(table)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scorer:
+    """Scores chunk after chunk. `seen` counts equal rows without a key, so that each has an id."""
 
+    model: ModelIdentity
+    champion: ScoringModel
+    window: timedelta
+    at: datetime
+    seen: Counter[str] = field(default_factory=Counter)
 
-def windows_of(model: ModelIdentity, frame: pd.DataFrame, *, window: timedelta) -> list[str]:
-    """Name each row's window by its start, or by the batch it arrived with when rows have no time."""
-    if model.event_time is None:
-        return [f"batch-{number}" for number in frame["_batch"]]
-    start = EPOCH + ((frame[model.event_time] - EPOCH) // window) * window
-    return list(start.dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    def score(self, rows: pa.Table) -> pa.Table:
+        """Score rows. Each has an id, its inputs as JSON, the answer, the version and the time."""
+        inputs = typed_like(as_given(rows), self.champion)
+        answer = self.champion.predict(inputs)
+        texts = encode_inputs(inputs)
+        windows = self.windows(rows)
+        named = (
+            f"{self.model.address}/{w}/{k}"
+            for w, k in zip(windows, self.keys(rows, texts), strict=True)
+        )
+        kept = [*self.model.key, *([self.model.event_time] if self.model.event_time else [])]
+        count = rows.num_rows
+        return pa.table(
+            {
+                "prediction_id": pa.array([digest(one) for one in named], pa.string()),
+                **{name: rows[name] for name in dict.fromkeys(kept) if name in rows.column_names},
+                "window": pa.array(windows, pa.string()),
+                "inputs": pa.array(texts, pa.string()),
+                "input_digest": pa.array([digest(text) for text in texts], pa.string()),
+                "prediction": pa.Array.from_pandas(answer["prediction"]),
+                "probability": _column(answer, "probability"),
+                "probabilities": _probabilities(answer),
+                "model_version": pa.array([self.champion.version] * count, pa.string()),
+                "role": pa.array(["batch"] * count, pa.string()),
+                "scored_at": pa.array([self.at] * count, pa.timestamp("us", "UTC")),
+            }
+        )
 
+    def windows(self, rows: pa.Table) -> list[str]:
+        """Name each row's window by its start, or by the batch it came with when rows have no time."""
+        name = self.model.event_time
+        if name is None:
+            return [f"batch-{number}" for number in rows["_batch"].to_pylist()]
+        times = as_given(rows.select([name]))[name]
+        starts = EPOCH + ((times - EPOCH) // self.window) * self.window
+        return list(starts.dt.strftime(_NAMED).where(times.notna(), NO_TIME))
 
-def keys_of(model: ModelIdentity, frame: pd.DataFrame, texts: Sequence[str]) -> list[str]:
-    """Name each row by its key, else by its content and how often that stood before it."""
-    if model.key:
-        columns = [frame[name].astype(str) for name in model.key]
-        return ["|".join(parts) for parts in zip(*columns, strict=True)]
-    told = pd.Series(list(texts))
-    return list(told + "#" + told.groupby(told).cumcount().astype(str))
+    def keys(self, rows: pa.Table, texts: Sequence[str]) -> list[str]:
+        """Name each row by its key, else by its inputs and how often they were seen before."""
+        if self.model.key:
+            values = (rows[name].to_pylist() for name in self.model.key)
+            return [json.dumps(one, default=str) for one in zip(*values, strict=True)]
+        keys = []
+        for text in texts:
+            keys.append(f"{text}#{self.seen[text]}")
+            self.seen[text] += 1
+        return keys
 
-
-def times_of(model: ModelIdentity) -> tuple[str, ...]:
-    """The columns of time that predictions keep."""
-    return (model.event_time,) if model.event_time else ()
+    def window_named(self, text: str) -> str:
+        """Find the window that a time in ISO 8601 is in; anything else is a window's name already."""
+        try:
+            time = datetime.fromisoformat(text)
+        except ValueError:
+            return text
+        time = time.replace(tzinfo=time.tzinfo or UTC)
+        start = EPOCH + ((pd.Timestamp(time) - EPOCH) // self.window) * self.window
+        return str(start.strftime(_NAMED))
 
 
 def digest(text: str) -> str:

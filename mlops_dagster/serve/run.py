@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from mlops_dagster.errors import DataNotFitError
 from mlops_dagster.records import Outcome, Shown, Snapshot
 from mlops_dagster.scoring.loader import ScoringModel, load_verified
-from mlops_dagster.serve.answers import score_rows
+from mlops_dagster.serve.answers import Scorer
 from mlops_dagster.serve.spec import ServeSpec
 from mlops_dagster.stores.registry import CHAMPION
 from mlops_dagster.stores.tables import TableVersion
@@ -55,16 +55,12 @@ def score_waiting(
 ) -> Scored:
     """Score the waiting rows chunk by chunk, and write those that are new or changed."""
     name = context.table("predictions")
-    only = context.config.get("window", "")
+    scorer = Scorer(model=context.model, champion=champion, window=spec.window, at=context.at)
+    asked = context.config.get("window", "")
+    only = scorer.window_named(asked) if asked else ""
     waiting = fresh = 0
     for rows in waiting_rows(context, spec, validated):
-        made = score_rows(
-            context.model,
-            join(context, rows, validated),
-            champion=champion,
-            window=spec.window,
-            at=context.at,
-        )
+        made = scorer.score(join(context, rows, validated))
         waiting += made.num_rows
         wanted = of_window(made, only) if only else not_done(context, made)
         fresh += wanted.num_rows
@@ -72,7 +68,7 @@ def score_waiting(
             context.bench.tables.upsert(name, wanted, key=["prediction_id"])
     if only and not fresh:
         message = (
-            f"{context.model.address}: no row without a target falls into the window {only!r}. "
+            f"{context.model.address}: no row without a target falls into the window {asked!r}. "
             "Give the start of a window in UTC, such as 2026-01-31T00:00:00Z."
         )
         raise DataNotFitError(message)
@@ -80,12 +76,18 @@ def score_waiting(
 
 
 def waiting_rows(context: StepContext, spec: ServeSpec, validated: Snapshot) -> Iterator[pa.Table]:
-    """Stream the accepted rows whose target is null."""
+    """Stream the accepted rows whose target is null, in chunks; a table of many files gives few."""
     source = context.bench.tables.dataset(validated.table.name, version=validated.table.version)
     unknown = pc.field(context.model.target).is_null()
+    held: list[pa.RecordBatch] = []
     for batch in source.to_batches(filter=unknown, batch_size=spec.chunk_rows):
+        if sum(one.num_rows for one in held) + batch.num_rows > spec.chunk_rows:
+            yield pa.Table.from_batches(held)
+            held = []
         if batch.num_rows:
-            yield pa.Table.from_batches([batch])
+            held.append(batch)
+    if held:
+        yield pa.Table.from_batches(held)
 
 
 def not_done(context: StepContext, made: pa.Table) -> pa.Table:

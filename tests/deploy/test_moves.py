@@ -142,7 +142,7 @@ def test_an_alias_that_was_moved_elsewhere_is_entered_as_external(versions):
     assert len(versions.operations.moves("parcels", "all")) == 1
 
 
-def test_a_manual_version_waits_and_says_how_it_is_approved(versions):
+def test_MR5_a_manual_version_waits_for_a_name_and_a_reason_and_the_ledger_keeps_them(versions):
     spec = DeploySpec(promotion="manual")
     waiting = run(step(versions), spec, registered("1", against=None))
     assert waiting.outcome is Outcome.NOT_APPLICABLE

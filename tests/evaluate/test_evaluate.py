@@ -293,3 +293,17 @@ def test_rows_without_a_key_are_judged_too(court, parcels):
     gates = [{"kind": "beats_dummy", "metric": "log_loss"}]
     record = court.judge(rows, model=model, spec={"gates": gates})
     assert record.outcome is Outcome.PASSED
+
+
+def test_an_infinite_feature_is_missing_to_the_linear_model(court, parcels):
+    rows = parcels.assign(
+        ratio=parcels["size"] / (parcels["shop"] - 1), far=parcels["size"] * 1e300
+    )
+    record = court.judge(
+        rows,
+        estimator="sklearn.ensemble.HistGradientBoostingClassifier",
+        spec={"metrics": ["log_loss"], "gates": [{"kind": "beats_dummy", "metric": "log_loss"}]},
+    )
+    [run] = runs_of(court.bench)
+    assert run.data.metrics["simple.log_loss"] < run.data.metrics["dummy.log_loss"]
+    assert record.outcome is Outcome.PASSED

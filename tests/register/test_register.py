@@ -182,7 +182,7 @@ def test_a_version_that_is_refused_later_is_challenger_no_more(bench, trained, v
     assert bench.registry.version("parcels", "1").tags["mlops_dagster.outcome"] == "refused"
 
 
-def test_MR5_an_approval_holds_for_the_verdict_that_it_was_given_on(bench, trained, verdict):
+def test_an_approval_holds_for_the_verdict_that_it_was_given_on(bench, trained, verdict):
     record = run(step(bench), trained, verdict, promotion="manual")
     spec = DeploySpec(promotion="manual")
     waiting = deploy(step(bench, noun="deployment"), spec, record)
