@@ -5,6 +5,7 @@ and watched, and on the third of the next month with them, to be learned from. W
 sensors ask; what goes live, the gates decide.
 """
 
+import logging
 import os
 import sys
 from collections import defaultdict
@@ -12,11 +13,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
+
 from assets.flight_delay.play import Player, fresh_home
-from assets.flight_delay.source import FAULT
+from assets.flight_delay.source import FAULT, departures
 from assets.flight_delay.year import draw, judge_months, write_table
 from mlops_dagster.records import Evaluation, FeatureSet, Outcome, RegisteredVersion, Snapshot
 from mlops_dagster.stores.records import R
+from mlops_dagster.validate.quarantine import export, listed, replay
+from mlops_dagster.workbench import StepContext
 
 FIRST_REPORT = datetime(2013, 4, 3, 6, tzinfo=UTC)
 FAULTY_DAY = datetime(2013, 8, 16, 6, tzinfo=UTC)
@@ -57,8 +62,31 @@ class Story:
         if result.success or not failed:
             sys.exit("The corrupted batch was not refused; see the run in the UI: make dev")
         text = f"corrupted batch (made for this demo) refused by {failed[0]}"
-        self._say(f"2013-{FAULTY_DAY.month:02d}", text, result.run_id)
+        month = f"2013-{FAULTY_DAY.month:02d}"
+        self._say(month, text, result.run_id)
         self.kept.append(f"a bad batch is refused by a named expectation: run {result.run_id[:8]}")
+        self._mend(month)
+
+    def _mend(self, month: str) -> None:
+        """Do what a person would: bring the mended rows of the refused batch back."""
+        bench, model = self.player.bench, self.player.model
+        [held] = listed(bench, model)
+        step = StepContext(
+            model=model,
+            bench=bench,
+            run_id="mended-by-hand",
+            root_run_id="mended-by-hand",
+            noun="quarantine",
+            log=logging.getLogger(__name__),
+        )
+        keys = export(bench, model, batch=held.batch)["flight_id"].to_pandas()
+        mended = departures()
+        rows = mended[mended["flight_id"].isin(keys)]
+        count = replay(step, batch=held.batch, mended=pa.Table.from_pandas(rows, preserve_index=False))
+        result = self.player.run("update")
+        text = f"{count:,} mended rows taken back from quarantine"
+        self._say(month, text, result.run_id)
+        self.kept.append(f"refused rows are kept, and come back mended: run {result.run_id[:8]}")
 
     def month(self, number: int) -> None:
         """Let one month arrive: first the flights, then their outcomes."""

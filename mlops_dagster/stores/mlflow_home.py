@@ -41,7 +41,26 @@ def open_client(address: str, operations: Operations) -> "MlflowClient":
         with operations.hold("setup:mlflow", holder=f"opening {uuid4().hex}"):
             if not Path(place).exists():
                 make_database(Path(place))
+    elif not scheme.startswith("http"):
+        refuse_an_empty_database(address)
     return MlflowClient(tracking_uri=address, registry_uri=address)
+
+
+def refuse_an_empty_database(address: str) -> None:
+    """See that a database is MLflow's: its client would fill an empty one, several at once crash.
+
+    Raises: StoreError with the command that makes the tables.
+    """
+    import sqlalchemy as sa
+
+    engine = sa.create_engine(address, poolclass=sa.NullPool)
+    if not sa.inspect(engine).has_table("experiments"):
+        shown = without_secret(address)
+        message = (
+            f"tracking: {shown} has no MLflow tables, and a database that is not ours is never "
+            f"created by a run. Make them once: mlflow db upgrade {shown} (with its password)"
+        )
+        raise StoreError(message)
 
 
 def make_database(path: Path) -> None:

@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 from mlops_dagster.errors import StoreError
 from mlops_dagster.stores.mlflow_home import without_secret
@@ -11,6 +14,8 @@ from mlops_dagster.stores.mlflow_tracking import MlflowTracking, in_batches
 from mlops_dagster.stores.tracking import tracked
 from mlops_dagster.testing.tracking import OWNER, TrackingContract, an_owner
 from mlops_dagster.workbench import Workbench
+
+SERVER = sa.make_url("postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
 
 
 def client_of(tracking):
@@ -37,7 +42,7 @@ class TestMlflowTracking(TrackingContract):
         return client_of(tracking).get_run(run_id).data.tags
 
 
-def test_ET1_a_run_names_the_exact_data_version_that_it_used(bench):
+def test_a_run_names_the_exact_data_version_that_it_used(bench):
     digest = "v1:" + "0123456789abcdef" * 4
     with tracked(bench.tracking, OWNER) as run_id:
         bench.tracking.log_dataset(
@@ -144,6 +149,39 @@ def test_a_database_whose_making_was_killed_is_made_anew(tmp_path):
     run_id = Workbench(home=home).tracking.run_of(OWNER)
     assert Workbench(home=home).tracking.run_of(OWNER) == run_id
     assert (home / "mlflow.db").is_file()
+
+
+@pytest.fixture
+def postgres():
+    """Make an empty database of one's own on the server."""
+    name = f"test_{uuid4().hex}"
+    admin = sa.create_engine(SERVER, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    try:
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    except OperationalError:
+        pytest.skip(f"no PostgreSQL server at {SERVER.host}:{SERVER.port}")
+    yield SERVER.set(database=name).render_as_string(hide_password=False)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.mark.postgres
+def test_a_database_that_is_not_ours_is_used_but_never_created(bench, postgres, tmp_path):
+    tracking = MlflowTracking(postgres, artifacts=str(tmp_path), operations=bench.operations)
+    with pytest.raises(StoreError, match="has no MLflow tables.*mlflow db upgrade"):
+        tracking.run_of(OWNER)
+    engine = sa.create_engine(postgres, poolclass=sa.NullPool)
+    assert sa.inspect(engine).get_table_names() == []
+    made = subprocess.run(
+        [sys.executable, "-m", "mlflow", "db", "upgrade", postgres],
+        capture_output=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    with tracked(tracking, OWNER) as run_id:
+        tracking.log(run_id, metrics={"auc": 0.5})
+    assert tracking.run_of(OWNER) == run_id
 
 
 OPEN = """
