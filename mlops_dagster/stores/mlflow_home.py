@@ -20,6 +20,7 @@ _QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
 }
+_DATABASES = {"postgresql", "mysql", "mssql"}
 _NO_ANSWER = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
 
 
@@ -41,7 +42,7 @@ def open_client(address: str, operations: Operations) -> "MlflowClient":
         with operations.hold("setup:mlflow", holder=f"opening {uuid4().hex}"):
             if not Path(place).exists():
                 make_database(Path(place))
-    elif not scheme.startswith("http"):
+    elif address.partition(":")[0].partition("+")[0] in _DATABASES:
         refuse_an_empty_database(address)
     return MlflowClient(tracking_uri=address, registry_uri=address)
 

@@ -169,7 +169,7 @@ def postgres():
 @pytest.mark.postgres
 def test_a_database_that_is_not_ours_is_used_but_never_created(bench, postgres, tmp_path):
     tracking = MlflowTracking(postgres, artifacts=str(tmp_path), operations=bench.operations)
-    with pytest.raises(StoreError, match="has no MLflow tables.*mlflow db upgrade"):
+    with pytest.raises(StoreError, match=r"has no MLflow tables.*mlflow db upgrade"):
         tracking.run_of(OWNER)
     engine = sa.create_engine(postgres, poolclass=sa.NullPool)
     assert sa.inspect(engine).get_table_names() == []
