@@ -10,6 +10,8 @@ from mlops_dagster.stage import Stage, StageCheck
 from mlops_dagster.stores.registry import CHAMPION
 from mlops_dagster.workbench import StepContext
 
+JUDGED_AGAINST = "mlops_dagster.judged_against"
+
 
 def build_stage(model: ModelIdentity, spec: EvaluateSpec) -> Stage:
     """Declare the stage `evaluation`. Its checks do not block: a refused candidate is registered as such."""
@@ -21,7 +23,11 @@ def build_stage(model: ModelIdentity, spec: EvaluateSpec) -> Stage:
 
     def identify(context: StepContext, trained: TrainedModel, _: FeatureSet) -> JSON:
         champion = context.bench.registry.by_alias(model.registered_name, CHAMPION)
-        return [trained.model_id, champion.version if champion else None]
+        against = champion.version if champion else "none"
+        if champion and champion.source == trained.model_uri:
+            # It serves already: the verdict that let it stands, by whom it was held against then.
+            against = champion.tags.get(JUDGED_AGAINST, against)
+        return [trained.model_id, against]
 
     return Stage(
         noun="evaluation",

@@ -17,7 +17,7 @@ class ModelArtifact:
     `inputs` are the columns it is given (one that is absent is null), `functions` the user's feature
     functions in order, `columns` what the fitted `pipeline` takes of their result. `labels` are the
     classes in the pipeline's order; the last one of two is the positive. `times` are inputs read as
-    instants, `texts` the feature columns that are no numbers.
+    instants, `numbers` inputs read as doubles, `texts` the feature columns that are no numbers.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class ModelArtifact:
         labels: Sequence[Any] = (),
         times: Sequence[str] = (),
         texts: Sequence[str] = (),
+        numbers: Sequence[str] = (),
     ) -> None:
         self.functions = list(functions)
         self.inputs = list(inputs)
@@ -40,12 +41,15 @@ class ModelArtifact:
         self.labels = list(labels)
         self.times = list(times)
         self.texts = list(texts)
+        self.numbers = list(numbers)
 
     def features(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Make the feature columns of rows, in the rows' order, on an index from 0."""
         made = rows.reindex(columns=self.inputs).reset_index(drop=True)
         for name in self.times:
             made[name] = pd.to_datetime(made[name], utc=True, format="ISO8601")
+        for name in self.numbers:
+            made[name] = pd.to_numeric(made[name]).astype("float64")
         for function in self.functions:
             made = function(made)
         return made.reindex(columns=self.columns)

@@ -95,11 +95,16 @@ def _save(
         )
 
 
+def is_time(values: pd.Series) -> bool:
+    """Tell whether a column holds instants."""
+    return bool(pd.api.types.is_datetime64_any_dtype(values))
+
+
 def signature_of(inputs: pd.DataFrame, answer: pd.DataFrame) -> Any:
     """Describe inputs and predictions for MLflow: every input may be null, and none has to be there.
 
-    Whole numbers are doubles, since MLflow refuses a null among integers. Times are `any`: MLflow's
-    `datetime` refuses a time zone, and the artifact reads ISO 8601 text as well.
+    Times are `any`: MLflow's `datetime` refuses a time zone, and the artifact reads ISO 8601 text as
+    well. So are numbers: MLflow's `double` refuses whole ones, its `long` a null among them.
     """
     be_quiet()
     from mlflow.models import ModelSignature
@@ -109,14 +114,17 @@ def signature_of(inputs: pd.DataFrame, answer: pd.DataFrame) -> Any:
     def column(name: str, values: pd.Series) -> ColSpec:
         if pd.api.types.is_bool_dtype(values):
             return ColSpec("boolean", name, required=False)
-        if pd.api.types.is_numeric_dtype(values):
+        if pd.api.types.is_float_dtype(values):
             return ColSpec("double", name, required=False)
-        if pd.api.types.is_datetime64_any_dtype(values):
-            return ColSpec(AnyType(), name, required=False)
         return ColSpec("string", name, required=False)
 
+    def given(name: str, values: pd.Series) -> ColSpec:
+        if pd.api.types.is_numeric_dtype(values) or is_time(values):
+            return ColSpec(AnyType(), name, required=False)
+        return column(name, values)
+
     return ModelSignature(
-        inputs=Schema([column(str(name), inputs[name]) for name in inputs]),
+        inputs=Schema([given(str(name), inputs[name]) for name in inputs]),
         outputs=Schema([column(str(name), answer[name]) for name in answer]),
     )
 

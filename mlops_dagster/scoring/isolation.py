@@ -35,9 +35,8 @@ try:
     carried = model.unwrap_python_model()
     rows = pd.DataFrame(stored["inputs"], columns=carried.inner.inputs)
     alone = tell(carried.predict(None, rows))
-    for column in model.metadata.get_input_schema().inputs:
-        if getattr(column.type, "name", "") == "double":
-            rows[column.name] = pd.to_numeric(rows[column.name]).astype("float64")
+    for name in carried.inner.numbers:
+        rows[name] = pd.to_numeric(rows[name]).astype("float64")
     told = {"alone": alone, "served": tell(model.predict(rows))}
 except Exception as error:
     told = {"error": f"{type(error).__name__}: {error}"}

@@ -28,12 +28,10 @@ def decode_inputs(texts: Sequence[str], model: "ScoringModel") -> pd.DataFrame:
 
 
 def typed_like(rows: pd.DataFrame, model: "ScoringModel") -> pd.DataFrame:
-    """Give columns the types of the model's signature; columns that it does not know are dropped."""
+    """Give columns the types that the model reads them as; columns that it does not know are dropped."""
     typed = rows.reindex(columns=model.inputs)
-    schema = model.loaded.metadata.get_input_schema()
-    for column in schema.inputs if schema else []:
-        if getattr(column.type, "name", "") == "double":
-            typed[column.name] = pd.to_numeric(typed[column.name]).astype("float64")
+    for name in model.artifact.numbers:
+        typed[name] = pd.to_numeric(typed[name]).astype("float64")
     for name in model.artifact.times:
         typed[name] = pd.to_datetime(typed[name], utc=True, format="ISO8601")
     return typed
