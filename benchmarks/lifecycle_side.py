@@ -157,7 +157,8 @@ def log(home: Path, model: object, figures: dict[str, float], example: object) -
     from mlflow.models import infer_signature
 
     mlflow.set_tracking_uri(f"sqlite:///{home / 'mlflow.db'}")
-    mlflow.set_experiment("plain")
+    place = (home / "artifacts").as_uri()
+    mlflow.set_experiment(experiment_id=mlflow.create_experiment("plain", artifact_location=place))
     with mlflow.start_run(), tempfile.TemporaryDirectory() as folder:
         mlflow.log_params({"max_iter": 100, "seed": 7})
         mlflow.log_metrics(figures)

@@ -1,7 +1,7 @@
 """`make demo`: a model lives through 2013. Real data, real runs, real decisions; one planted fault.
 
-It trains on January to March. Then each month arrives twice: at its end without outcomes, to be scored
-and watched, and on the third of the next month with them, to be learned from. What is asked for, the
+It trains on January to March. Then each month arrives at its end without outcomes, to be scored and
+watched; they follow with the report of the next month, to be learned from. What is asked for, the
 sensors ask; what goes live, the gates decide.
 """
 
@@ -82,24 +82,29 @@ class Story:
         keys = export(bench, model, batch=held.batch)["flight_id"].to_pandas()
         mended = departures()
         rows = mended[mended["flight_id"].isin(keys)]
-        count = replay(step, batch=held.batch, mended=pa.Table.from_pandas(rows, preserve_index=False))
+        count = replay(
+            step, batch=held.batch, mended=pa.Table.from_pandas(rows, preserve_index=False)
+        )
         result = self.player.run("update")
         text = f"{count:,} mended rows taken back from quarantine"
         self._say(month, text, result.run_id)
         self.kept.append(f"refused rows are kept, and come back mended: run {result.run_id[:8]}")
 
     def month(self, number: int) -> None:
-        """Let one month arrive: first the flights, then their outcomes."""
+        """Let one month arrive: its flights without outcomes, and the outcomes of the one before."""
         name = f"2013-{number:02d}"
-        year, after = (2014, 1) if number == 12 else (2013, number + 1)
-        self.player.clock.set(datetime(year, after, 1, 6, tzinfo=UTC))
+        after = datetime(2014, 1, 1, 6, tzinfo=UTC)
+        self.player.clock.set(
+            after if number == 12 else datetime(2013, number + 1, 1, 6, tzinfo=UTC)
+        )
         self.player.tell(f"{name}: its flights are in, outcomes unknown: score and watch ...")
-        self._obey(name, "freshness")
-        self._obey(name, "drift")
-        self.player.clock.set(datetime(year, after, 3, 6, tzinfo=UTC))
-        self._obey(name, "freshness")
-        for sensor in ("drift", "freshness"):
+        for sensor in ("freshness", "drift", "freshness"):
             self._obey(name, sensor)
+
+    def last_report(self) -> None:
+        """Let the outcomes of December arrive."""
+        self.player.clock.set(datetime(2014, 1, 3, 6, tzinfo=UTC))
+        self._obey("2013-12", "freshness")
 
     def _obey(self, name: str, sensor: str) -> None:
         for request, result in self.player.obey(sensor):
@@ -145,6 +150,7 @@ def main() -> None:
         if number == FAULTY_DAY.month:
             story.fault()
         story.month(number)
+    story.last_report()
     finish(story, home)
 
 

@@ -3,6 +3,8 @@
 import logging
 import os
 import shutil
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -50,6 +52,8 @@ class Player:
         warnings.filterwarnings("ignore", category=UserWarning, module="dagster")
         self.clock = ReplayClock(home / "clock")
         self.clock.set(start)
+        # Making MLflow's database takes seconds, and the first rows can be read meanwhile.
+        subprocess.Popen([sys.executable, "-m", "assets.flight_delay.prepare"])  # noqa: S603 - our own
         self.instance = dg.DagsterInstance.get()
         from assets.flight_delay.definitions import defs, flight_delay
 

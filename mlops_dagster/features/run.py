@@ -83,7 +83,14 @@ def labelled_rows(context: StepContext, validated: Snapshot) -> pa.Table:
             f"known {context.model.target!r}. There is nothing to learn from yet."
         )
         raise DataNotFitError(message)
-    return rows
+    return in_order(context, rows)
+
+
+def in_order(context: StepContext, rows: pa.Table) -> pa.Table:
+    """Sort rows by time and key: files come in any order, and an estimator sees the order of rows."""
+    model = context.model
+    names = [*([model.event_time] if model.event_time else []), *model.key]
+    return rows.sort_by([(name, "ascending") for name in names]) if names else rows
 
 
 def keep(context: StepContext, joined: pa.Table, made: Made) -> TableVersion:

@@ -37,7 +37,7 @@ def draw(
 def _smallest_that_fits(figure: Any) -> bytes:
     """Write a PNG, coarser and coarser until it is small enough for an event."""
     image = io.BytesIO()
-    for dpi in (80, 64, 48, 32):
+    for dpi in (64, 48, 32):
         image = io.BytesIO()
         figure.savefig(image, format="png", dpi=dpi, metadata={"Software": None})
         if image.tell() <= LARGEST:

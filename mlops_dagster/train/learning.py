@@ -67,6 +67,9 @@ def learn(
             labels=fitted.labels,
             times=[name for name in times_of(rows.table.schema) if name in features.inputs],
             texts=texts_of(made),
+            numbers=[
+                name for name in features.inputs if pd.api.types.is_numeric_dtype(about[name])
+            ],
         ),
     )
 

@@ -47,7 +47,7 @@ def artifact_of(points, function, *, strength: float = 1.0) -> ModelArtifact:
     pipeline.fit(made[columns], points["late"])
     return ModelArtifact(
         functions=[function], inputs=inputs, columns=columns, pipeline=pipeline,
-        task="binary_classification", labels=[0.0, 1.0], times=["seen"],
+        task="binary_classification", labels=[0.0, 1.0], times=["seen"], numbers=["size"],
     )  # fmt: skip
 
 
