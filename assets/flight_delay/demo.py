@@ -34,7 +34,7 @@ class Story:
     def __init__(self, player: Player) -> None:
         self.player = player
         self.events: dict[str, list[str]] = defaultdict(list)
-        self.kept: list[str] = []
+        self.kept: dict[str, list[str]] = defaultdict(list)
 
     def begin(self) -> None:
         """Train the first model on the outcomes of January to March."""
@@ -47,7 +47,7 @@ class Story:
         again = self.player.run("lifecycle")
         features = self._record(again.run_id, "features", FeatureSet)
         self.player.tell(f"  the same again: {features.reused or 'NOT reused'}")
-        self.kept.append(f"unchanged steps are reused and say why: run {again.run_id[:8]}")
+        self.kept["unchanged steps are reused and say why"].append(f"run {again.run_id[:8]}")
 
     def fault(self) -> None:
         """Let a corrupted batch arrive, and see that the champion does not notice."""
@@ -64,7 +64,9 @@ class Story:
         text = f"corrupted batch (made for this demo) refused by {failed[0]}"
         month = f"2013-{FAULTY_DAY.month:02d}"
         self._say(month, text, result.run_id)
-        self.kept.append(f"a bad batch is refused by a named expectation: run {result.run_id[:8]}")
+        self.kept["a bad batch is refused by a named expectation"].append(
+            f"run {result.run_id[:8]}"
+        )
         self._mend(month)
 
     def _mend(self, month: str) -> None:
@@ -88,7 +90,7 @@ class Story:
         result = self.player.run("update")
         text = f"{count:,} mended rows taken back from quarantine"
         self._say(month, text, result.run_id)
-        self.kept.append(f"refused rows are kept, and come back mended: run {result.run_id[:8]}")
+        self.kept["refused rows are kept, and come back mended"].append(f"run {result.run_id[:8]}")
 
     def month(self, number: int) -> None:
         """Let one month arrive: its flights without outcomes, and the outcomes of the one before."""
@@ -116,16 +118,13 @@ class Story:
     def _tell_retrain(self, name: str, reason: str, run_id: str) -> None:
         judged = self._record(run_id, "evaluation", Evaluation)
         version = self._record(run_id, "registered_model", RegisteredVersion)
+        proof = f"version {version.version} (run {run_id[:8]})"
         if judged.outcome is Outcome.REFUSED:
             text = f"{reason}: retrained; v{version.version} refused: {judged.because}"
-            self.kept.append(
-                f"a worse candidate is refused: run {run_id[:8]}, version {version.version}"
-            )
+            self.kept["a worse candidate is refused"].append(proof)
         else:
             text = f"{reason}: retrained; v{version.version} goes live"
-            self.kept.append(
-                f"a better candidate is promoted: run {run_id[:8]}, version {version.version}"
-            )
+            self.kept["a better candidate goes live"].append(proof)
         self._say(name, text, run_id)
 
     def _say(self, name: str, text: str, run_id: str) -> None:
@@ -165,7 +164,14 @@ def finish(story: Story, home: Path) -> None:
     picture = home / "year.png"
     draw(months, picture)
     player.tell("the year is over")
-    lines = ["", write_table(months), "", "Kept:", *(f"  - {one}" for one in story.kept), ""]
+    lines = [
+        "",
+        write_table(months),
+        "",
+        "Promises kept, with the ids to open:",
+        *(f"  - {what}: {', '.join(proofs)}" for what, proofs in story.kept.items()),
+        "",
+    ]
     lines += [f"The same as a picture: {picture}", "Look around in the UI: make dev"]
     sys.stdout.write("\n".join(lines) + "\n")
 

@@ -53,7 +53,7 @@ class Player:
         self.clock = ReplayClock(home / "clock")
         self.clock.set(start)
         # Making MLflow's database takes seconds, and the first rows can be read meanwhile.
-        subprocess.Popen([sys.executable, "-m", "assets.flight_delay.prepare"])  # noqa: S603 - our own
+        subprocess.Popen([sys.executable, "-m", "assets.flight_delay.prepare"])
         self.instance = dg.DagsterInstance.get()
         from assets.flight_delay.definitions import defs, flight_delay
 

@@ -59,16 +59,19 @@ def judge_months(bench: Workbench, model: ModelIdentity) -> list[Month]:
 
 
 def write_table(months: list[Month]) -> str:
-    """Lay the months out for a terminal."""
-    head = f"{'month':8}{'rows':>8}{'late':>7}   {'v1 log-loss':>11}{'AUC':>7}   {'served':>8}{'log-loss':>10}{'AUC':>7}   what happened"
-    lines = [head, "-" * len(head)]
+    """Lay the months out for a terminal, each with what happened and why."""
+    head = [
+        f"{'':26}{'first model':>16}{'as served':>28}",
+        f"{'month':10}{'rows':>8}{'late':>8}{'log-loss':>10}{'AUC':>7}{'version':>11}{'log-loss':>10}{'AUC':>7}",
+    ]
+    lines = [*head, "-" * len(head[1])]
     for one in months:
         lines.append(
-            f"{one.name:8}{one.rows:8,}{one.late_share:7.1%}   {one.first['log_loss']:11.4f}"
-            f"{one.first['roc_auc']:7.3f}   {one.versions:>8}{one.maintained['log_loss']:10.4f}"
-            f"{one.maintained['roc_auc']:7.3f}   {one.events[0] if one.events else ''}"
+            f"{one.name:10}{one.rows:8,}{one.late_share:8.1%}"
+            f"{one.first['log_loss']:10.4f}{one.first['roc_auc']:7.3f}"
+            f"{one.versions:>11}{one.maintained['log_loss']:10.4f}{one.maintained['roc_auc']:7.3f}"
         )
-        lines += [" " * 65 + event for event in one.events[1:]]
+        lines += [f"{'':10}{event}" for event in one.events]
     return "\n".join(lines)
 
 

@@ -20,7 +20,7 @@ class ModelArtifact:
     instants, `numbers` inputs read as doubles, `texts` the feature columns that are no numbers.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument for each thing that travels
         self,
         *,
         functions: Sequence[Callable[[pd.DataFrame], pd.DataFrame]],

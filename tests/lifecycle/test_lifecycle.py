@@ -1,12 +1,15 @@
 """One declaration, the whole life: on a real instance, real MLflow, real tables."""
 
+from datetime import timedelta
+
 import dagster as dg
 import mlflow
 import pandas as pd
 import pytest
 
 from mlops_dagster import LifecycleSpec, build_lifecycle
-from mlops_dagster.records import Outcome
+from mlops_dagster.records import Finding, Outcome
+from mlops_dagster.resources import WORKBENCH_KEY
 from mlops_dagster.scoring.loader import load_verified
 from mlops_dagster.scoring.rows import decode_inputs
 from tests.lifecycle.small import Scene, cancer, cancer_spec, check_results, metadata_of, to_sqlite
@@ -241,3 +244,36 @@ def test_TE3_a_refused_batch_blocks_what_comes_after_and_a_good_one_goes_through
     mended = more.assign(mean_area=500.0)
     pd.concat([table, mended]).to_csv(place, index=False)
     assert ruled.run("update").success
+
+
+def test_TE6_a_drift_alarm_asks_for_a_retrain_and_only_a_better_candidate_goes_live(
+    scene, tmp_path
+):
+    spec = cancer_spec(
+        tmp_path / "cancer.csv",
+        retrain={"triggers": ["drift"], "min_new_rows": 0, "cooldown": "1d"},
+        evaluate={"gates": [{"kind": "beats_champion", "metric": "log_loss", "tolerance": 0.0}]},
+    )
+    scene = Scene(spec, scene.bench, scene.instance)
+    assert scene.run("lifecycle").success
+    later = scene.bench.clock.now() + timedelta(days=2)
+    scene.bench.clock.set(later)
+    scene.bench.operations.add_findings([drift_alarm(later)])
+    sensor = scene.defs.get_repository_def().get_sensor_def("cancer_drift_sensor")
+    context = dg.build_sensor_context(
+        instance=scene.instance, resources={WORKBENCH_KEY: scene.workbench}
+    )
+    [request] = sensor(context).run_requests
+    assert (request.job_name, request.tags["mlops_dagster/reason"]) == ("cancer_retrain", "drift")
+    assert "prediction moved by 0.3" in request.tags["mlops_dagster/because"]
+    assert scene.run("retrain").success
+    assert scene.bench.registry.by_alias("cancer", "champion").version == "1"
+    assert len(scene.bench.registry.versions("cancer")) == 1
+
+
+def drift_alarm(at) -> Finding:
+    return Finding(
+        model="cancer", segment="all", signal="prediction_drift", subject="probability",
+        outcome=Outcome.REFUSED, value=0.3, limit=0.1, rows=900, window_start=at,
+        window_end=at, at=at, because="prediction moved by 0.3 (limit 0.1).",
+    )  # fmt: skip
