@@ -63,9 +63,8 @@ def verify_alone(folder: Path, *, timeout_s: float = _TIMEOUT_S) -> None:
         raise DataNotFitError(message)
     if not same_answers(told["served"], stored.predictions):
         message = (
-            f"The model answers its example with {told['served']} when whole numbers come as floats, as "
-            f"they do where it serves, and with {stored.predictions} as they stand in the table. "
-            "Let the feature code treat 1 and 1.0 alike."
+            f"The model answers its example with {told['served']} through MLflow, as it serves, and with "
+            f"{stored.predictions} where it was trained. Let the feature code treat 1 and 1.0 alike."
         )
         raise DataNotFitError(message)
 

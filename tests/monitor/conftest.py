@@ -139,6 +139,8 @@ class Shop:
             pipeline=Likely(),
             task=Task.BINARY,
             labels=(0, 1),
+            texts=["origin"],
+            numbers=["delay"],
         )
         return ScoringModel(
             version=version, folder=self.folder / version, loaded=None, artifact=artifact

@@ -241,7 +241,7 @@ def test_a_model_that_does_not_answer_in_time_is_not_registered(folder):
         verify_alone(folder, timeout_s=0.01)
 
 
-def test_feature_code_that_tells_1_from_1_0_is_not_registered(points, tmp_path):
+def test_whole_numbers_are_read_as_doubles_wherever_a_model_is_asked(points, tmp_path):
     from mlops_dagster.scoring.artifact import ModelArtifact
     from mlops_dagster.scoring.by_value import (
         explicit_requirements,
@@ -263,6 +263,7 @@ def test_feature_code_that_tells_1_from_1_0_is_not_registered(points, tmp_path):
         columns=["length"],
         pipeline=Longest(),
         task="regression",
+        numbers=["id"],
     )
     rows = points[["id"]]
     package_model(
@@ -273,8 +274,9 @@ def test_feature_code_that_tells_1_from_1_0_is_not_registered(points, tmp_path):
         signature=signature_of(rows, artifact.predict(None, rows)),
         requirements=explicit_requirements("sklearn.linear_model.LogisticRegression"),
     )
-    with pytest.raises(DataNotFitError, match=r"treat 1 and 1\.0 alike"):
-        verify_alone(tmp_path / "model")
+    verify_alone(tmp_path / "model")
+    whole, doubles = artifact.predict(None, rows), artifact.predict(None, rows.astype("float64"))
+    assert whole["prediction"].tolist() == doubles["prediction"].tolist()
 
 
 def test_the_stage_takes_a_refused_evaluation_and_stops_the_run_by_a_blocking_check():

@@ -61,7 +61,7 @@ def test_the_model_carries_signature_example_requirements_and_profile(shop, lear
     model = opened(shop.bench, record)
     signature = model.loaded.metadata.signature
     types = {one.name: str(one.type) for one in signature.inputs.inputs}
-    assert types["shop"] == types["size"] == "DataType.double"
+    assert types["shop"] == types["size"] == "Any"
     assert not any(one.required for one in signature.inputs.inputs)
     assert "late" not in types
     assert "scikit-learn==" in (folder / "requirements.txt").read_text()
