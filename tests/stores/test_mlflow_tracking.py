@@ -2,11 +2,9 @@
 
 import subprocess
 import sys
-from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError
 
 from mlops_dagster.errors import StoreError
 from mlops_dagster.stores.mlflow_home import without_secret
@@ -14,8 +12,6 @@ from mlops_dagster.stores.mlflow_tracking import MlflowTracking, in_batches
 from mlops_dagster.stores.tracking import tracked
 from mlops_dagster.testing.tracking import OWNER, TrackingContract, an_owner
 from mlops_dagster.workbench import Workbench
-
-SERVER = sa.make_url("postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
 
 
 def client_of(tracking):
@@ -149,21 +145,6 @@ def test_a_database_whose_making_was_killed_is_made_anew(tmp_path):
     run_id = Workbench(home=home).tracking.run_of(OWNER)
     assert Workbench(home=home).tracking.run_of(OWNER) == run_id
     assert (home / "mlflow.db").is_file()
-
-
-@pytest.fixture
-def postgres():
-    """Make an empty database of one's own on the server."""
-    name = f"test_{uuid4().hex}"
-    admin = sa.create_engine(SERVER, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    try:
-        with admin.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    except OperationalError:
-        pytest.skip(f"no PostgreSQL server at {SERVER.host}:{SERVER.port}")
-    yield SERVER.set(database=name).render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.mark.postgres

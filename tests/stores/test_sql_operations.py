@@ -6,19 +6,15 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
-from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError
 
 from mlops_dagster.errors import ConflictError, StoreError
 from mlops_dagster.stores import leases
 from mlops_dagster.stores.processes import ProcessName
 from mlops_dagster.stores.sql_operations import SqlOperations
 from mlops_dagster.testing.operations import MODEL, SOON, OperationsContract, a_finding
-
-SERVER = sa.make_url("postgresql+psycopg://postgres@127.0.0.1:5432/test")
 
 COUNT = """
 import sys
@@ -43,21 +39,6 @@ with SqlOperations(sys.argv[1]).hold("a", holder="the dead"):
 @pytest.fixture
 def sqlite(tmp_path):
     return f"sqlite:///{tmp_path}/operations.db"
-
-
-@pytest.fixture
-def postgres():
-    """Make a database of one's own on the server."""
-    name = f"test_{uuid4().hex}"
-    admin = sa.create_engine(SERVER, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    try:
-        with admin.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    except OperationalError:
-        pytest.skip(f"no PostgreSQL server at {SERVER.host}:{SERVER.port}")
-    yield SERVER.set(database=name).render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
