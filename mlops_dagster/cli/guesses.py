@@ -204,7 +204,7 @@ def guess_key(
     for pair in combinations(partners, 2):
         if not rows.duplicated(list(pair)).any():
             return tuple(pair), "together different in every row"
-    return (), "no column names one row: the table is one snapshot, replaced when it changes"
+    return (), "no column names one row: late or corrected rows are not recognised, all is replaced"
 
 
 def guess_excluded(rows: pd.DataFrame, names: Sequence[str], *, target: str) -> dict[str, str]:
