@@ -51,6 +51,7 @@ JOBS: Mapping[str, tuple[str, str]] = {
     "monitor": ("monitoring", "Look at the age of data and model, and at drift."),
 }
 _DECLARED: dict[str, LifecycleSpec] = {}
+_BUILT: dict[str, Any] = {}
 
 
 def build_lifecycle(
@@ -65,6 +66,7 @@ def build_lifecycle(
     _remember(spec)
     assets = [build_stage_asset(model, one, prefix=tuple(prefix)) for one in stages_of(spec)]
     jobs = {name: _job(spec, name, prefix=tuple(prefix)) for name in JOBS}
+    _BUILT.update({model.job(name): job for name, job in jobs.items()})
     schedules = [
         dg.ScheduleDefinition(
             name=f"{model.job(name)}_schedule",
@@ -74,7 +76,7 @@ def build_lifecycle(
         )
         for name, cron in spec.schedules.items()
     ]
-    watching = build_shared_sensors([spec], name=model.job("")[:-1], jobs=jobs) if sensors else []
+    watching = build_shared_sensors([spec], name=model.job("")[:-1]) if sensors else []
     return dg.Definitions(
         assets=assets,
         jobs=list(jobs.values()),
@@ -88,18 +90,14 @@ def build_shared_sensors(
     specs: Sequence[LifecycleSpec],
     *,
     name: str = "mlops",
-    jobs: Mapping[str, Any] | None = None,
 ) -> list[dg.SensorDefinition]:
-    """Watch several models with one pair of sensors (and one for approvals, where a person decides)."""
+    """Watch several models with one pair of sensors, once `build_lifecycle` built each."""
     watched = [_watched(one) for one in specs]
     running = any(sensors_run(one) for one in specs)
     every = min(one.automation.every for one in specs)
-    asked = [
-        dg.define_asset_job(one.identity.job(job), selection=_selection(one, job, prefix=()))
-        for one in specs
-        for job in ("update", "retrain")
-    ]
-    targets = [jobs["update"], jobs["retrain"]] if jobs else asked
+    wanted = ("update", "retrain")
+    # Dagster takes one job of a name, so the sensors must hold the very ones that were built.
+    targets = [_BUILT[one.identity.job(job)] for one in specs for job in wanted]
     return [
         build_freshness_sensor(
             watched, name=f"{name}_freshness_sensor", jobs=targets, running=running, interval=every

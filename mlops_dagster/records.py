@@ -232,3 +232,9 @@ NOUNS: dict[str, type[Record]] = {
     "predictions": Snapshot,
     "monitoring": Monitoring,
 }
+
+# What a registered version says of itself: the tags that rooms read of one another's work.
+OUTCOME_TAG = "mlops_dagster.outcome"
+APPROVAL_TAG = "mlops_dagster.approval"
+JUDGED_AGAINST_TAG = "mlops_dagster.judged_against"
+SHA256_TAG = "mlops_dagster.artifact_sha256"

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from mlops_dagster.clock import wall_now
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.errors import GateRefusedError
+from mlops_dagster.records import APPROVAL_TAG, OUTCOME_TAG
 from mlops_dagster.stores.registry import CHALLENGER, ModelVersion
 from mlops_dagster.workbench import Workbench
 
-APPROVAL = "mlops_dagster.approval"
+APPROVAL = APPROVAL_TAG
 APPROVED_BY = "mlops_dagster.approved_by"
 APPROVED_WHY = "mlops_dagster.approved_why"
 APPROVED_AT = "mlops_dagster.approved_at"
-OUTCOME = "mlops_dagster.outcome"
+OUTCOME = OUTCOME_TAG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

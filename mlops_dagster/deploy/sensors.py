@@ -8,11 +8,12 @@ import dagster as dg
 
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.errors import MlopsError
+from mlops_dagster.records import APPROVAL_TAG
 from mlops_dagster.resources import MODEL, SEGMENT, WorkbenchResource
 from mlops_dagster.stores.registry import CHALLENGER, CHAMPION
 from mlops_dagster.workbench import Workbench
 
-APPROVAL = "mlops_dagster.approval"
+APPROVAL = APPROVAL_TAG
 
 
 def build_approval_sensor(

@@ -5,12 +5,12 @@ from typing import Any
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.evaluate.rules import check_names
 from mlops_dagster.evaluate.spec import EvaluateSpec
-from mlops_dagster.records import JSON, FeatureSet, Record, TrainedModel
+from mlops_dagster.records import JSON, JUDGED_AGAINST_TAG, FeatureSet, Record, TrainedModel
 from mlops_dagster.stage import Stage, StageCheck
 from mlops_dagster.stores.registry import CHAMPION
 from mlops_dagster.workbench import StepContext
 
-JUDGED_AGAINST = "mlops_dagster.judged_against"
+JUDGED_AGAINST = JUDGED_AGAINST_TAG
 
 
 def build_stage(model: ModelIdentity, spec: EvaluateSpec) -> Stage:

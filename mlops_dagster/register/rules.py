@@ -6,18 +6,27 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from mlops_dagster.errors import GateRefusedError
-from mlops_dagster.records import Check, Evaluation, Outcome, TrainedModel
+from mlops_dagster.records import (
+    APPROVAL_TAG,
+    JUDGED_AGAINST_TAG,
+    OUTCOME_TAG,
+    SHA256_TAG,
+    Check,
+    Evaluation,
+    Outcome,
+    TrainedModel,
+)
 
 if TYPE_CHECKING:
     from mlops_dagster.stores.tracking import RunOwner
 
 ACCEPTED = "candidate_accepted"
 ALONE = "loads_alone"
-OUTCOME = "mlops_dagster.outcome"
+OUTCOME = OUTCOME_TAG
 BECAUSE = "mlops_dagster.because"
-APPROVAL = "mlops_dagster.approval"
-JUDGED_AGAINST = "mlops_dagster.judged_against"
-SHA256 = "mlops_dagster.artifact_sha256"
+APPROVAL = APPROVAL_TAG
+JUDGED_AGAINST = JUDGED_AGAINST_TAG
+SHA256 = SHA256_TAG
 _TAG_LENGTH = 1_000
 _TAG_REFUSES = re.compile(r"[^\w\-. :/]")
 

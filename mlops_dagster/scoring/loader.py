@@ -8,13 +8,14 @@ from typing import Any
 import pandas as pd
 
 from mlops_dagster.errors import StoreError
+from mlops_dagster.records import SHA256_TAG
 from mlops_dagster.scoring.artifact import ModelArtifact
 from mlops_dagster.scoring.digest import artifact_sha256
 from mlops_dagster.scoring.example import read_example, same_answers, told
 from mlops_dagster.stores.mlflow_home import be_quiet
 from mlops_dagster.stores.registry import ModelVersion, Registry
 
-SHA256 = "mlops_dagster.artifact_sha256"
+SHA256 = SHA256_TAG
 
 
 @dataclass(frozen=True)

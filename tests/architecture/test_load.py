@@ -60,3 +60,19 @@ def test_GO12_loading_and_importing_opens_no_connection():
         ]
     )
     assert told_by(code) == []
+
+
+def test_one_pair_of_sensors_serves_several_models_in_one_location():
+    code = """
+import json
+from pathlib import Path
+import dagster as dg
+from mlops_dagster import build_lifecycle, build_shared_sensors
+from tests.lifecycle.small import cancer_spec
+specs = [cancer_spec(Path("x.csv"), name=name) for name in ("one", "two")]
+built = [build_lifecycle(spec, sensors=False) for spec in specs]
+defs = dg.Definitions.merge(*built, dg.Definitions(sensors=build_shared_sensors(specs)))
+dg.Definitions.validate_loadable(defs)
+print(json.dumps(sorted(sensor.name for sensor in defs.sensors)))
+"""
+    assert told_by(code) == ["mlops_drift_sensor", "mlops_freshness_sensor"]
