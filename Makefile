@@ -5,6 +5,8 @@ MLOPS_HOME ?= .mlops
 export MLOPS_HOME
 export DAGSTER_HOME ?= $(abspath $(MLOPS_HOME))/dagster
 BIN := $(VENV)/bin
+# With it, every process compiles the libraries anew: seconds each.
+unexport PYTHONDONTWRITEBYTECODE
 TEST ?=
 
 .PHONY: help demo test dev check format bench-lifecycle test-fast test-e2e capabilities clean

@@ -3,19 +3,32 @@
 import re
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 _UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([wdhms])\s*$")
+_VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 
 def parse_duration(value: object) -> object:
-    """Read `14d`, `36h`, `90m`, `30s`, `2w`; anything else is left for pydantic to judge."""
+    """Read `14d`, `36h`, `90m`, `30s`, `2w`; a number alone is refused: its unit would be a guess."""
+    if isinstance(value, timedelta):
+        return value
     if isinstance(value, str) and (match := _DURATION.match(value)):
         return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
-    return value
+    kind, message = "time_delta_unit", "Input should be a length of time such as 14d, 36h or 90m"
+    raise PydanticCustomError(kind, message)
 
 
 def write_duration(value: timedelta) -> str:
@@ -32,6 +45,21 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "examples": ["14d", "36h", "90m"]}),
 ]
 """A length of time, written as a number and one of w, d, h, m, s."""
+
+
+def refuse_secret(value: str) -> str:
+    """Refuse what cannot be a variable's name, without showing it."""
+    if not _VARIABLE.match(value):
+        message = (
+            "needed is the name of an environment variable, such as SHOP_URL, which holds the value. "
+            "What stood there is no name, and is not shown: it may be the secret itself."
+        )
+        raise ValueError(message)
+    return value
+
+
+VariableName = Annotated[str, AfterValidator(refuse_secret)]
+"""The name of an environment variable: a secret is never written into a declaration."""
 
 
 class Spec(BaseModel, frozen=True, extra="forbid"):
@@ -98,6 +126,17 @@ class LookupJoin(Spec):
         default=None, description="Column: when the value became known; default is `event_time`."
     )
     ttl: Duration | None = Field(default=None, description="Values older than this are null.")
+
+    @model_validator(mode="after")
+    def _times_need_event_time(self) -> Self:
+        asked = [name for name in ("known_at", "ttl") if getattr(self, name) is not None]
+        if asked and self.event_time is None:
+            message = (
+                f"{asked[0]} needs event_time, without which the join is by key alone. "
+                f"Declare event_time, or leave {asked[0]} out."
+            )
+            raise ValueError(message)
+        return self
 
 
 def registered_name(model: str, *, segment: str = "all") -> str:

@@ -29,11 +29,13 @@ _PASSWORD = re.compile(r"(://[^:/@\s]*):[^@\s]*@")
 class Place:
     """Where in the written declaration an error is, and what is declared there.
 
-    `path` leads through the mapping as written; `owners` are the specs that may hold its last part.
+    `path` leads through the mapping as written; `owners` are the specs that may hold its last part,
+    `kinds` the types that may stand there.
     """
 
     path: Location
     owners: tuple[type[BaseModel], ...]
+    kinds: tuple[Any, ...]
     description: str
 
 
@@ -82,23 +84,26 @@ def sentence(detail: ErrorDetails, place: Place) -> str:
         case "missing":
             return f"is missing. {place.description}".rstrip()
         case "union_tag_invalid" | "union_tag_not_found":
-            return wrong_kind(detail)
+            return wrong_kind(detail, place)
         case "literal_error" | "enum" if words := quoted(detail.get("ctx", {}).get("expected")):
             return f"{show(given)} is not known. {nearest(str(given), words)}"
         case "value_error" | "assertion_error":
             return re.sub(r"^(Value|Assertion) error, ", "", detail["msg"])
         case kind:
-            needed = detail["msg"].replace("Input should", "it should").rstrip(".")
+            needed = re.sub(r"^\w+ should", "it should", detail["msg"]).rstrip(".")
+            needed = needed.replace("a valid tuple", "a list")
             if kind.startswith("time_delta"):
                 needed = "needed is a length of time such as 14d, 36h or 90m"
+            if kind == "string_pattern_mismatch":
+                needed = f"{needed}. {place.description}".rstrip(" .")
     return f"{show(given)} stood there; {needed}."
 
 
-def wrong_kind(detail: ErrorDetails) -> str:
+def wrong_kind(detail: ErrorDetails, place: Place) -> str:
     """Phrase a `kind` that is absent or that no spec has."""
     context = detail.get("ctx", {})
     word = str(context.get("discriminator", "kind")).strip("'")
-    words = quoted(context.get("expected_tags"))
+    words = [tag for kind in place.kinds if is_spec(kind) for tag in tags_of(kind, word)]
     if "tag" in context:
         return f"{word} {context['tag']!r} is not known. {nearest(str(context['tag']), words)}"
     return f"{word} is missing. {nearest('', words)}".rstrip()
@@ -128,7 +133,7 @@ def find_place(model: type[BaseModel], location: Location) -> Place:
         elif specs and "[" not in part:
             path.append(part)
             kinds, owners = [], tuple(specs)
-    return Place(path=tuple(path), owners=owners, description=description)
+    return Place(path=tuple(path), owners=owners, kinds=tuple(kinds), description=description)
 
 
 def members(annotation: Any) -> Iterator[Any]:
@@ -166,8 +171,13 @@ def is_tagged(spec: type[BaseModel], tag: str) -> bool:
     """Tell whether pydantic calls this member of a union by that word."""
     if spec.__name__ == tag:
         return True
-    kinds = [field.annotation for field in spec.model_fields.values()]
-    return any(get_origin(kind) is Literal and tag in get_args(kind) for kind in kinds)
+    return any(tag in tags_of(spec, word) for word in spec.model_fields)
+
+
+def tags_of(spec: type[BaseModel], word: str) -> tuple[str, ...]:
+    """List the words that a field allows, when it allows nothing else."""
+    kind = spec.model_fields[word].annotation if word in spec.model_fields else None
+    return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 def write_path(path: Location) -> str:

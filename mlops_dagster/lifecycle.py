@@ -20,7 +20,7 @@ import mlops_dagster.validate.assets as validate
 from mlops_dagster.declaration import LookupJoin
 from mlops_dagster.deploy.sensors import build_approval_sensor
 from mlops_dagster.errors import SpecError
-from mlops_dagster.records import Snapshot
+from mlops_dagster.records import JSON, Snapshot
 from mlops_dagster.resources import MODEL, RECORDS, RECORDS_KEY, SEGMENT, WORKBENCH, WORKBENCH_KEY
 from mlops_dagster.retrain.sensors import Watched, build_drift_sensor, build_freshness_sensor
 from mlops_dagster.spec import LifecycleSpec
@@ -68,13 +68,7 @@ def build_lifecycle(
     jobs = {name: _job(spec, name, prefix=tuple(prefix)) for name in JOBS}
     _BUILT.update({model.job(name): job for name, job in jobs.items()})
     schedules = [
-        dg.ScheduleDefinition(
-            name=f"{model.job(name)}_schedule",
-            job=jobs[name],
-            cron_schedule=cron,
-            default_status=_schedule_status(spec),
-        )
-        for name, cron in spec.schedules.items()
+        _schedule(spec, name, cron, job=jobs[name]) for name, cron in spec.schedules.items()
     ]
     watching = build_shared_sensors([spec], name=model.job("")[:-1]) if sensors else []
     return dg.Definitions(
@@ -137,11 +131,19 @@ def stages_of(spec: LifecycleSpec) -> list[Stage]:
             reference_window=spec.monitor.drift.window if spec.monitor.drift else timedelta(days=7),
         ),
         evaluate.build_stage(model, spec.evaluate),
-        register.build_stage(model, promotion=spec.deploy.promotion),
+        register.build_stage(model, promotion=spec.deploy.promotion, serving=_serving(spec)),
         deploy.build_stage(model, spec.deploy),
         serve.build_stage(model, spec.serve, join=join),
         monitor.build_stage(model, spec.monitor, join=join),
     ]
+
+
+def _serving(spec: LifecycleSpec) -> JSON:
+    return {
+        "key": list(spec.key),
+        "event_time": spec.event_time,
+        "endpoint": spec.serve.endpoint.model_dump(mode="json"),
+    }
 
 
 def joins_of(spec: LifecycleSpec) -> dict[str, LookupJoin]:
@@ -197,6 +199,22 @@ def _job(spec: LifecycleSpec, name: str, *, prefix: tuple[str, ...]) -> Any:
 def _selection(spec: LifecycleSpec, name: str, *, prefix: tuple[str, ...]) -> dg.AssetSelection:
     keys = [asset_key(spec.identity, noun, prefix=prefix) for noun in JOBS[name][0].split()]
     return dg.AssetSelection.assets(*keys)
+
+
+def _schedule(spec: LifecycleSpec, name: str, cron: str, *, job: Any) -> dg.ScheduleDefinition:
+    try:
+        return dg.ScheduleDefinition(
+            name=f"{spec.identity.job(name)}_schedule",
+            job=job,
+            cron_schedule=cron,
+            default_status=_schedule_status(spec),
+        )
+    except dg.DagsterInvalidDefinitionError as error:
+        message = (
+            f"{spec.name}.schedules.{name}: {cron!r} stood there; needed is a cron line of five fields "
+            "in UTC, such as '0 3 * * *' (every day at three)."
+        )
+        raise SpecError(message) from error
 
 
 def _schedule_status(spec: LifecycleSpec) -> dg.DefaultScheduleStatus:

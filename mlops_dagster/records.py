@@ -236,5 +236,7 @@ NOUNS: dict[str, type[Record]] = {
 # What a registered version says of itself: the tags that rooms read of one another's work.
 OUTCOME_TAG = "mlops_dagster.outcome"
 APPROVAL_TAG = "mlops_dagster.approval"
+BARRED_TAG = "mlops_dagster.barred"
 JUDGED_AGAINST_TAG = "mlops_dagster.judged_against"
+SERVING_TAG = "mlops_dagster.serving"
 SHA256_TAG = "mlops_dagster.artifact_sha256"

@@ -4,18 +4,13 @@ Both keys are namespaced and both objects are made once, so that several models,
 definitions, merge into one code location.
 """
 
-import os
-from functools import cache
-from pathlib import Path
-
 import dagster as dg
 
-from mlops_dagster.clock import clock_at, clock_from_environment
 from mlops_dagster.errors import GateRefusedError
 from mlops_dagster.records import NOUNS, Outcome, Record
 from mlops_dagster.stores.accepted import accept, find_record
 from mlops_dagster.stores.records import RecordAddress
-from mlops_dagster.workbench import Workbench
+from mlops_dagster.workbench import ENVIRONMENT, Workbench, workbench_from_environment
 
 WORKBENCH_KEY = "mlops_dagster"
 RECORDS_KEY = "mlops_dagster_records"
@@ -23,22 +18,7 @@ TAKES_REFUSED = "mlops_dagster/takes_refused"
 MODEL = "mlops_dagster/model"
 SEGMENT = "mlops_dagster/segment"
 NOUN = "mlops_dagster/noun"
-ENVIRONMENT = {
-    "home": ("MLOPS_HOME", ".mlops"),
-    "lake": ("MLOPS_LAKE", ""),
-    "tracking_uri": ("MLFLOW_TRACKING_URI", ""),
-    "operations_url": ("MLOPS_OPERATIONS_URL", ""),
-    "ui_url": ("MLOPS_UI_URL", "http://127.0.0.1:3000"),
-}
-"""Which variable fills an empty address, and what it is without one."""
 RESUMED = "dagster/is_resume_retry"
-
-
-@cache
-def open_workbench(addresses: tuple[tuple[str, str], ...], clock: str) -> Workbench:
-    """Open the workbench of these addresses, once in a process."""
-    named = dict(addresses)
-    return Workbench(home=Path(named.pop("home")), clock=clock_at(clock), **named)
 
 
 class WorkbenchResource(dg.ConfigurableResource["WorkbenchResource"]):
@@ -56,12 +36,8 @@ class WorkbenchResource(dg.ConfigurableResource["WorkbenchResource"]):
 
     def open(self) -> Workbench:
         """Open it; the environment fills what is empty (`MLOPS_HOME`, `MLOPS_LAKE`, ...)."""
-        addresses = {
-            name: getattr(self, name) or os.environ.get(variable, default)
-            for name, (variable, default) in ENVIRONMENT.items()
-        }
-        clock = self.clock or clock_from_environment().address
-        return open_workbench(tuple(sorted(addresses.items())), clock)
+        given = {name: getattr(self, name) for name in (*ENVIRONMENT, "clock")}
+        return workbench_from_environment(**given)
 
 
 class RecordIOManager(dg.ConfigurableIOManager):

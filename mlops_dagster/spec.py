@@ -33,7 +33,8 @@ class AutomationSpec(Spec):
     )
 
 
-class LifecycleSpec(ModelIdentity):
+# Pydantic takes the setting of the outermost model: a password must not reach a traceback.
+class LifecycleSpec(ModelIdentity, hide_input_in_errors=True):
     """One declaration of a model: who it is, and one section for each room of its life."""
 
     ingest: IngestSpec = Field(description="Where rows come from.")
@@ -80,10 +81,24 @@ class LifecycleSpec(ModelIdentity):
 
     @model_validator(mode="after")
     def _rooms_agree(self) -> Self:
-        for problem in (*self._metric_problems(), *self._time_problems()):
+        problems = (*self._column_problems(), *self._metric_problems(), *self._time_problems())
+        for problem in problems:
             # Raised as ValueError so that pydantic gathers it with the field errors.
             raise ValueError(problem)
         return self
+
+    def _column_problems(self) -> list[str]:
+        named = {
+            "key": self.key,
+            "event_time": (self.event_time,),
+            "features.columns": self.features.columns or (),
+        }
+        return [
+            f"{where}: {self.target!r} is the target, which is unknown when a row is scored. "
+            "Name another column."
+            for where, columns in named.items()
+            if self.target in columns
+        ]
 
     def _metric_problems(self) -> list[str]:
         known = sorted(metrics_for(self.task))

@@ -205,6 +205,7 @@ def fingerprint(context: StepContext, stage: Stage, inputs: list[Record]) -> str
         stage.noun,
         stage.code_version,
         stage.settings,
+        context.model.model_dump(mode="json", exclude={"owners", "description"}),
         dict(context.config),
         stage.identify(context, *inputs),
     ]

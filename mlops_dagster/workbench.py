@@ -1,15 +1,16 @@
 """One home's stores, compute and clock, opened on first use. Dagster-free: what a room's `run` works with."""
 
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from mlops_dagster.clock import Clock, WallClock, wall_now
+from mlops_dagster.clock import Clock, WallClock, clock_at, clock_from_environment, wall_now
 from mlops_dagster.declaration import ModelIdentity
 
 if TYPE_CHECKING:
@@ -90,6 +91,10 @@ class Workbench:
         """The folder or address that holds tables and records."""
         return self.lake.rstrip("/") or str(self.home.resolve() / "lake")
 
+    def serving_log(self, model: str, segment: str) -> Path:
+        """The folder of a model's prediction log on this machine."""
+        return self.home.resolve() / "serving" / model / segment
+
     @property
     def mlflow_address(self) -> str:
         """What MLflow is opened with."""
@@ -99,6 +104,33 @@ class Workbench:
     def artifacts_root(self) -> str:
         """Where the embedded MLflow keeps files; empty when a server decides."""
         return "" if self.tracking_uri else str(self.home.resolve() / "artifacts")
+
+
+ENVIRONMENT = {
+    "home": ("MLOPS_HOME", ".mlops"),
+    "lake": ("MLOPS_LAKE", ""),
+    "tracking_uri": ("MLFLOW_TRACKING_URI", ""),
+    "operations_url": ("MLOPS_OPERATIONS_URL", ""),
+    "ui_url": ("MLOPS_UI_URL", "http://127.0.0.1:3000"),
+}
+"""Which variable fills an empty address, and what it is without one."""
+
+
+def workbench_from_environment(**given: str) -> Workbench:
+    """Open the workbench; the environment fills what is not given (`MLOPS_HOME`, `MLOPS_LAKE`, ...)."""
+    addresses = {
+        name: given.get(name) or os.environ.get(variable, default)
+        for name, (variable, default) in ENVIRONMENT.items()
+    }
+    clock = given.get("clock") or clock_from_environment().address
+    return open_workbench(tuple(sorted(addresses.items())), clock)
+
+
+@cache
+def open_workbench(addresses: tuple[tuple[str, str], ...], clock: str) -> Workbench:
+    """Open the workbench of these addresses, once in a process."""
+    named = dict(addresses)
+    return Workbench(home=Path(named.pop("home")), clock=clock_at(clock), **named)
 
 
 class Stamp(TypedDict):

@@ -72,7 +72,7 @@ def test_several_mistakes_are_all_told():
     text = said(task="x", source={"kind": "file"}, gates=3)
     assert text.startswith("churn has 3 mistakes:\n  - task: ")
     assert "- source.path: is missing." in text
-    assert "- gates: 3 stood there; it should be a valid tuple." in text
+    assert "- gates: 3 stood there; it should be a list." in text
 
 
 def test_a_password_in_a_wrong_place_is_not_shown():

@@ -18,9 +18,13 @@ from mlops_dagster.cli.model_argument import MODEL
 def command(*, model: str, version: str, why: str, who: str, workspace: Path) -> None:
     """Approve a version of MODEL that waits; one that its gates refused cannot be approved."""
     from mlops_dagster.deploy.approval import approve
+    from mlops_dagster.deploy.moves import champion_of
 
-    identity = find_model(workspace, model).identity
-    approve(open_bench(), identity, version, who=who, why=why)
+    identity, bench = find_model(workspace, model).identity, open_bench()
+    if champion_of(bench, identity) == version:
+        click.echo(f"{model}: version {version} serves already; there is nothing to approve.")
+        return
+    approve(bench, identity, version, who=who, why=why)
     click.echo(
         f"{model}: version {version} is approved by {who}. The approval sensor lets it serve, or now: "
         f"mlops-dagster run {model} --job deploy"

@@ -1,13 +1,14 @@
 """`mlops-dagster dev`: Dagster and MLflow beside it, both on this machine only, until Ctrl-C."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 import click
 
@@ -16,6 +17,10 @@ from mlops_dagster.errors import StoreError
 
 LOOPBACK = "127.0.0.1"
 PATIENCE_S = 10
+
+_NOISE = re.compile(
+    rb" - dagster - DEBUG - |\.py:\d+: \w*(Deprecation|Supersession|Preview|Beta)Warning: "
+)
 
 
 @click.command("dev")
@@ -27,6 +32,8 @@ PATIENCE_S = 10
 )
 def command(*, workspace: Path, port: int, mlflow_port: int, sensors: str) -> None:
     """Open Dagster's pages (with daemon and sensors) and MLflow's beside them, until Ctrl-C."""
+    from mlops_dagster.stores.mlflow_home import without_secret
+
     entries(workspace)
     bench = open_bench()
     environment = {
@@ -35,11 +42,12 @@ def command(*, workspace: Path, port: int, mlflow_port: int, sensors: str) -> No
         "MLOPS_HOME": str(bench.home.resolve()),
         "MLOPS_SENSORS": sensors,
         "MLOPS_UI_URL": f"http://{LOOPBACK}:{port}",
+        "PYTHONUNBUFFERED": "1",
     }
     commands = {"Dagster": dagster_command(workspace, port=port)}
     click.echo(f"Dagster  http://{LOOPBACK}:{port}")
     if bench.tracking_uri:
-        click.echo(f"MLflow   {bench.tracking_uri}")
+        click.echo(f"MLflow   {without_secret(bench.tracking_uri)}")
     else:
         commands["MLflow"] = mlflow_command(
             bench.mlflow_address, bench.artifacts_root, port=mlflow_port
@@ -68,14 +76,49 @@ def mlflow_command(address: str, artifacts: str, *, port: int) -> list[str]:
 def running(
     commands: Mapping[str, list[str]], environment: Mapping[str, str]
 ) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
-    """Start the commands, each in a group of its own, and end every one of them afterwards."""
+    """Start the commands, each in a group of its own, and end every one of them afterwards.
+
+    What they say is passed on until they are ended: one that is interrupted while it starts says much.
+    """
     processes: dict[str, subprocess.Popen[bytes]] = {}
+    tellers: dict[str, Thread] = {}
+    ending = Event()
     try:
         for name, line in commands.items():
-            processes[name] = subprocess.Popen(line, env=dict(environment), start_new_session=True)  # noqa: S603 - our own command
+            processes[name] = subprocess.Popen(  # noqa: S603 - our own command
+                line,
+                env=dict(environment),
+                start_new_session=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+            tellers[name] = Thread(target=tell, args=(processes[name], ending), daemon=True)
+            tellers[name].start()
         yield processes
     finally:
+        for name, teller in tellers.items():
+            if processes[name].poll() is not None:
+                teller.join(PATIENCE_S)
+        ending.set()
         end_all(list(processes.values()))
+
+
+def tell(process: "subprocess.Popen[bytes]", ending: Event) -> None:
+    """Pass on what a process says, until it is to end; it is heard to its last line."""
+    for line in without_noise(process.stdout or ()):
+        if not ending.is_set():
+            click.echo(line, nl=False)
+
+
+def without_noise(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Leave out debug lines, and warnings that only a library's author can act on."""
+    quoted = False
+    for line in lines:
+        noise = bool(_NOISE.search(line))
+        # A warning quotes its line of code below itself.
+        quoted = noise or (quoted and line.startswith(b" "))
+        if not quoted:
+            yield line
 
 
 def end_all(processes: "Sequence[subprocess.Popen[bytes]]") -> None:

@@ -23,6 +23,8 @@ from mlops_dagster.errors import DataNotFitError
 
 FEWEST_ROWS = 20
 FEWEST_OF_A_CLASS = 5
+MOST_OF_A_SLIP = 2
+"""A label in no more rows than this may be a slip of whoever wrote it."""
 FEWEST_OF_A_SIDE = 10
 MOST_CLASSES = 10
 HOLDOUT = 0.2
@@ -73,6 +75,9 @@ def guess(rows: pd.DataFrame, *, target: str) -> Guesses:
     taken = {target, *key, *([event_time] if event_time else [])}
     others = [name for name in rows.columns if name not in taken]
     excluded = guess_excluded(rows, others, target=target)
+    inputs = tuple(name for name in others if name not in excluded)
+    if not inputs:
+        raise nothing_to_learn_from(target, key=key, event_time=event_time, excluded=excluded)
     return Guesses(
         rows=len(rows),
         task=task,
@@ -84,8 +89,19 @@ def guess(rows: pd.DataFrame, *, target: str) -> Guesses:
         split=guess_split(rows, target=target, event_time=event_time, task=task),
         excluded=excluded,
         dates=tuple(name for name in dates if name in others and name not in excluded),
-        inputs=tuple(name for name in others if name not in excluded),
+        inputs=inputs,
     )
+
+
+def nothing_to_learn_from(
+    target: str, *, key: Sequence[str], event_time: str | None, excluded: Mapping[str, str]
+) -> DataNotFitError:
+    """Say what became of each column, when none is left as an input."""
+    told = dict.fromkeys(key, "names a row")
+    told |= {event_time: "says when a row happened"} if event_time else {}
+    others = "; ".join(f"{name!r}: {because}" for name, because in {**told, **excluded}.items())
+    beside = f"the other columns are no inputs ({others})" if others else "there is no other column"
+    return DataNotFitError(f"--target: there is nothing to learn {target!r} from: {beside}.")
 
 
 def refuse_unfit(rows: pd.DataFrame, target: str) -> None:
@@ -132,13 +148,15 @@ def guess_task(target: pd.Series, name: str) -> tuple[Task, str]:
     if types.is_numeric_dtype(known) and not types.is_bool_dtype(known):
         whole = bool((known % 1 == 0).all())
         if whole and len(values) <= MOST_CLASSES:
+            rare = _rare_labels(known, name)
             return Task.MULTICLASS, (
-                f"{name!r} has {len(values)} whole numbers: {shown(values)}; "
+                f"{name!r} has {len(values)} whole numbers: {shown(values)}{rare}; "
                 "write regression if their distance has a meaning"
             )
         return Task.REGRESSION, f"{name!r} is a number with {len(values)} different values"
     _refuse_texts(known, name)
-    return Task.MULTICLASS, f"{name!r} has {len(values)} labels: {shown(values)}"
+    rare = _rare_labels(known, name)
+    return Task.MULTICLASS, f"{name!r} has {len(values)} labels: {shown(values)}{rare}"
 
 
 def _refuse_rare(known: pd.Series, name: str) -> None:
@@ -149,6 +167,23 @@ def _refuse_rare(known: pd.Series, name: str) -> None:
             f"rows; at least {FEWEST_OF_A_CLASS} are needed to learn it and to judge it."
         )
         raise DataNotFitError(message)
+
+
+def _rare_labels(known: pd.Series, name: str) -> str:
+    """Name the labels that stand once or twice; refuse them when two would be left without them."""
+    counts = known.value_counts()
+    rare = counts[counts <= MOST_OF_A_SLIP]
+    if rare.empty:
+        return ""
+    told = ", ".join(f"{shown([label])} ({count})" for label, count in rare.items())
+    if len(counts) - len(rare) > 2:
+        return f"; hardly to be learned from so few rows: {told}"
+    others = shown(counts.index[: len(counts) - len(rare)])
+    message = (
+        f"--target: {name!r} is {others} but for a few rows: {told}. "
+        "Mend those labels, make them empty, or take the rows out."
+    )
+    raise DataNotFitError(message)
 
 
 def _refuse_texts(known: pd.Series, name: str) -> None:

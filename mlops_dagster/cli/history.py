@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlops_dagster.cli.location import open_bench
 from mlops_dagster.cli.model_argument import MODEL, split_name
+from mlops_dagster.cli.traces import bench_of
 from mlops_dagster.errors import SpecError
 
 if TYPE_CHECKING:
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 @click.option("--at", metavar="TIME", help="Which version served then: ISO 8601, UTC by default.")
 def command(*, model: str, at: str | None) -> None:
     """List every change of what serves: who, what, why, from, to, when."""
-    operations = open_bench().operations
+    asked = instant(at) if at else None
+    operations = bench_of(model).operations
     name, segment = split_name(model)
-    if at:
-        move = operations.champion_at(name, segment, instant=instant(at))
+    if at and asked:
+        move = operations.champion_at(name, segment, instant=asked)
         click.echo(served_at(model, at, move))
         return
     moves = operations.moves(name, segment)

@@ -1,14 +1,17 @@
 """`mlops-dagster init NAME --data TABLE --target COLUMN`: a small working project for one table."""
 
+import codecs
 import os
 import re
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import yaml
 
-from mlops_dagster.cli.sample import Address, find_table, read_sample
+from mlops_dagster.cli.sample import TAB, Address, find_table, read_sample
 from mlops_dagster.errors import SpecError
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="The environment variable that holds the database's address.",
 )
+@click.option("--delimiter", help="Between a CSV file's columns: one character, or `tab`.")
+@click.option("--encoding", help="Of a CSV file's text, such as latin-1; default is UTF-8.")
 @click.option(
     "--folder", type=click.Path(path_type=Path, file_okay=False), help="Where; default is ./NAME."
 )
@@ -84,8 +89,23 @@ def find_address(given: "dict[str, str | Path | None]") -> Address:
         )
         raise SpecError(message)
     if not address.is_sql:
-        return address
+        return replace(address, **csv_options(given))
     return Address(text=address.text, table=find_table(address), url_variable=variable)
+
+
+def csv_options(given: "dict[str, str | Path | None]") -> dict[str, str]:
+    """Read how a CSV file is written. Raises: SpecError when it cannot be written so."""
+    delimiter, encoding = str(given["delimiter"] or ""), str(given["encoding"] or "")
+    delimiter = TAB if delimiter in {"tab", r"\t"} else delimiter
+    if len(delimiter) > 1:
+        message = f"--delimiter: {delimiter!r} stood there; needed is one character, or `tab`."
+        raise SpecError(message)
+    try:
+        codecs.lookup(encoding or "utf-8")
+    except LookupError as error:
+        message = f"--encoding: {encoding!r} is no encoding. Use one such as 'latin-1' or 'cp1252'."
+        raise SpecError(message) from error
+    return {"delimiter": delimiter, "encoding": encoding}
 
 
 def make_project(name: str, address: Address, *, target: str, folder: Path) -> "Project":
@@ -111,7 +131,9 @@ def source_of(address: Address, *, folder: Path) -> tuple[str, str]:
 
     if not address.is_sql:
         place = address.text if "://" in address.text else absolute(address.text, folder=folder)
-        return f"{{kind: file, path: {text(place)}}}", "read whole each time"
+        options = ", ".join(f"{key}: {text(value)}" for key, value in address.options.items())
+        told = f", options: {{{options}}}" if options else ""
+        return f"{{kind: file, path: {text(place)}{told}}}", "read whole each time"
     if address.url_variable:
         where = f"url_variable: {address.url_variable}"
         because = f"{address.url_variable} must hold the address when it runs"
@@ -161,3 +183,5 @@ def report(project: "Project", *, folder: Path, address: Address) -> None:
     if address.url_variable:
         click.echo(f"  address     is read from {address.url_variable}; it stands in no file")
     click.echo(f"Next: cd {folder} && make run && make test")
+    if find_spec("pytest") is None:
+        click.echo("      make test needs pytest: pip install pytest")

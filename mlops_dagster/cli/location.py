@@ -177,9 +177,9 @@ def declared_models() -> "Mapping[str, LifecycleSpec]":
 
 def open_bench() -> "Workbench":
     """Open the stores that the environment names."""
-    from mlops_dagster.resources import WORKBENCH
+    from mlops_dagster.workbench import workbench_from_environment
 
-    return WORKBENCH.open()
+    return workbench_from_environment()
 
 
 def home() -> Path:

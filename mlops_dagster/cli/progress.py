@@ -1,12 +1,12 @@
 """Tells a run while it goes: one line for each step, and at the end the sentence of why it failed."""
 
+import shutil
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import dagster as dg
-
-_WIDTH = 120
 
 
 class Progress:
@@ -70,13 +70,23 @@ class Progress:
             outcome, because = "reused", said.get("because", "")
         else:
             outcome, because = said.get("outcome", "done"), said.get("because", "")
-        self._show(line(noun(step), outcome, because, seconds=seconds))
+        text = line(noun(step), outcome, because, seconds=seconds)
+        self._show(fitted(text, width=screen_width()))
 
 
 def line(name: str, outcome: str, because: str, *, seconds: float) -> str:
-    """Write a step's line, cut to the width of a screen."""
-    text = f"  {name:<17} {outcome:<9} {seconds:6.1f} s  {' '.join(because.split())}"
-    return (text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}...").rstrip()
+    """Write a step's line."""
+    return f"  {name:<17} {outcome:<9} {seconds:6.1f} s  {' '.join(because.split())}".rstrip()
+
+
+def fitted(text: str, *, width: int | None) -> str:
+    """Cut a line to the width of a screen; without a screen it stays whole."""
+    return text if width is None or len(text) <= width else f"{text[: width - 3]}..."
+
+
+def screen_width() -> int | None:
+    """Measure the terminal; there is none when the output goes to a file or another program."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def noun(step: str) -> str:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
+from keyword import kwlist
 
 import pandas as pd
 
@@ -35,8 +36,9 @@ class Project:
 
     @property
     def package(self) -> str:
-        """The Python package: the model's name, unless another module has it."""
-        taken = self.name in {*sys.stdlib_module_names, "tests"} or find_spec(self.name) is not None
+        """The Python package: the model's name, unless Python or another module has it."""
+        words = {*sys.stdlib_module_names, *kwlist, "tests"}
+        taken = self.name in words or find_spec(self.name) is not None
         return f"{self.name}_model" if taken else self.name
 
 
@@ -46,7 +48,7 @@ def project_files(project: Project) -> dict[str, str]:
     identity = (package, project.name, project.target)
     return {
         "workspace.yaml": WORKSPACE.format(package=package),
-        "Makefile": MAKEFILE.format(name=project.name),
+        "Makefile": MAKEFILE.format(name=project.name, python=sys.executable),
         "README.md": README.format(name=project.name, package=package),
         ".gitignore": ".mlops/\n__pycache__/\n.pytest_cache/\n.venv/\n",
         f"{package}/__init__.py": f'"""The model {project.name}: its declaration and its features."""\n',
@@ -189,13 +191,17 @@ WORKSPACE = """load_from:
       working_directory: .
 """
 
-MAKEFILE = """.PHONY: run test
+MAKEFILE = """# The Python that made this project, else the one on the PATH; or: make run PYTHON=...
+PYTHON ?= $(or $(wildcard {python}),python)
+
+.PHONY: run test
 
 run:
-\tmlops-dagster run {name}
+\t@"$(PYTHON)" -m mlops_dagster.cli.main run {name}
 
 test:
-\tpython -m pytest -q tests
+\t@"$(PYTHON)" -c "import pytest" 2>/dev/null || {{ echo "The tests need pytest: pip install pytest"; exit 1; }}
+\t@"$(PYTHON)" -m pytest -q tests
 """
 
 README = """# {name}

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlops_dagster.cli.location import WORKSPACE, dagster_home, declared_model, load_locations
+from mlops_dagster.cli.location import (
+    WORKSPACE,
+    dagster_home,
+    declared_model,
+    load_locations,
+    open_bench,
+)
 from mlops_dagster.errors import SpecError
 
 if TYPE_CHECKING:
@@ -49,13 +55,11 @@ def find_job(locations: "list[Location]", name: str) -> "dg.JobDefinition":
 
 def run_job(job: "dg.JobDefinition", *, verbose: bool = False) -> bool:
     """Run a job on the persistent instance, telling each step as it ends."""
-    import dagster as dg
-
     from mlops_dagster.cli.progress import Progress
 
     run_id = str(uuid.uuid4())
     progress = Progress(show=click.echo)
-    with dg.DagsterInstance.get() as instance:
+    with open_instance(run_id) as instance:
         instance.add_event_listener(run_id, progress.on_event)
         click.echo(f"{job.name}  run {run_id[:8]}")
         result = job.execute_in_process(
@@ -68,6 +72,14 @@ def run_job(job: "dg.JobDefinition", *, verbose: bool = False) -> bool:
     if not result.success:
         click.echo(f"Error: {progress.why_failed()}", err=True)
     return bool(result.success)
+
+
+def open_instance(run_id: str) -> "dg.DagsterInstance":
+    """Open the persistent instance, one process at a time: two that make its files at once fail."""
+    import dagster as dg
+
+    with open_bench().operations.hold("lock:dagster_home", holder=run_id):
+        return dg.DagsterInstance.get()
 
 
 def silent(job: "dg.JobDefinition") -> dict[str, object]:

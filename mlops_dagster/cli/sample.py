@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 ROWS = 200_000
 """How many rows are looked at, at most."""
 
+TAB = "\t"
+
 _DATABASES = {"sqlite", "postgresql", "postgres", "mysql", "mariadb", "mssql", "oracle", "duckdb"}
 _WHERE, _TABLE = "--data", "--table"
 _PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
@@ -27,6 +29,14 @@ class Address:
     text: str
     table: str | None = None
     url_variable: str | None = None
+    delimiter: str = ""
+    encoding: str = ""
+
+    @property
+    def options(self) -> dict[str, str]:
+        """How a CSV file is written, where that was said."""
+        told = {"delimiter": self.delimiter, "encoding": self.encoding}
+        return {name: value for name, value in told.items() if value}
 
     @property
     def is_sql(self) -> bool:
@@ -55,13 +65,51 @@ def read_sample(address: Address) -> "pa.Table":
     """
     from mlops_dagster.ingest.columns import fit, together
 
-    rows = together(_first(_parts(address)), where=_WHERE).slice(0, ROWS)
+    try:
+        rows = together(_first(_parts(address)), where=_WHERE).slice(0, ROWS)
+        _refuse_bytes(rows, address)
+    except UnicodeDecodeError as error:
+        raise _not_text(address, "its first line") from error
     if nameless := [at for at, name in enumerate(rows.column_names, 1) if not name.strip()]:
         message = (
             f"--data: column number {nameless[0]} of {address.shown} has no name. Give it one."
         )
         raise DataNotFitError(message)
+    _refuse_one_column(rows.column_names, address)
     return fit(rows, stored=None, times=(), untyped={}, where=_WHERE).rows
+
+
+def _refuse_bytes(rows: "pa.Table", address: Address) -> None:
+    """Refuse a text file whose bytes are no text: a reader of CSV gives those as they are."""
+    import pyarrow as pa
+
+    if address.is_sql or any(suffix in address.text.lower() for suffix in (".parquet", ".pq")):
+        return
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        try:
+            read = column.cast(pa.string()) if pa.types.is_binary(column.type) else column
+            read.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise _not_text(address, f"column {name!r}") from error
+
+
+def _not_text(address: Address, place: str) -> DataNotFitError:
+    message = (
+        f"--data: {address.shown} is not {address.encoding or 'UTF-8'} text: {place} cannot be read. "
+        "Say how a CSV file is written, such as --encoding latin-1 (or cp1252, utf-16), or convert it."
+    )
+    return DataNotFitError(message)
+
+
+def _refuse_one_column(names: list[str], address: Address) -> None:
+    """Refuse a file that was read with a delimiter which is not its own."""
+    [only] = names if len(names) == 1 else [""]
+    if found := next((mark for mark in ";\t|" if mark in only), None):
+        message = (
+            f"--data: {address.shown} has one column, {only!r}; is the delimiter {found!r}? "
+            f"Then say so: --delimiter {'tab' if found == TAB else repr(found)}"
+        )
+        raise DataNotFitError(message)
 
 
 def find_table(address: Address) -> str:
@@ -111,16 +159,17 @@ def _open(address: Address) -> "Engine":
 
 def _parts(address: Address) -> Iterator["pa.Table"]:
     from mlops_dagster.ingest import source_file, source_sql
-    from mlops_dagster.ingest.spec import FileSource, SqlSource
+    from mlops_dagster.ingest.spec import CsvOptions, FileSource, SqlSource
 
     if address.is_sql:
         # The address goes by a name, so that no message can show its password.
-        name = address.url_variable or "--data"
+        name = address.url_variable or "DATABASE_URL"
         source = SqlSource(url_variable=name, table=address.table)
         return source_sql.read(source, since=None, where=_WHERE, variables={name: address.text})
     if "://" not in address.text and not any(mark in address.text for mark in "*?["):
         _refuse_absent(Path(address.text))
-    return source_file.read(FileSource(path=address.text), where=_WHERE)
+    options = CsvOptions(**address.options)
+    return source_file.read(FileSource(path=address.text, options=options), where=_WHERE)
 
 
 def _refuse_absent(path: Path) -> None:

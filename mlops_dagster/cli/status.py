@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlops_dagster.cli.location import open_bench
 from mlops_dagster.cli.model_argument import MODEL, registry_name, split_name
+from mlops_dagster.cli.traces import bench_of
 
 if TYPE_CHECKING:
     from mlops_dagster.records import Finding
@@ -19,7 +19,7 @@ FINDINGS = 5
 @MODEL
 def command(*, model: str) -> None:
     """Say what serves, what waits for approval, how new the data is, and what was found last."""
-    bench = open_bench()
+    bench = bench_of(model)
     for label, text in facts(bench, model):
         click.echo(f"{label:<11} {text}")
 
@@ -27,26 +27,46 @@ def command(*, model: str) -> None:
 def facts(bench: "Workbench", model: str) -> Iterator[tuple[str, str]]:
     """List what is to be known of a model, each with a label."""
     yield "model", model
-    yield "champion", version_text(bench, model, "champion")
-    yield "challenger", version_text(bench, model, "challenger")
+    yield "champion", champion_text(bench, model)
+    yield "challenger", challenger_text(bench, model)
     yield "data", data_text(bench, model)
     found = newest_findings(bench, model)
     if not found:
         yield "findings", "none yet; the job `monitor` looks for them"
-    for one in found:
+    news = [one for one in found if one.outcome.value != "not_applicable"]
+    if found and not news:
+        yield "findings", f"nothing at {found[0].at:%Y-%m-%d %H:%M}"
+    for one in news:
         yield "finding", f"{one.at:%Y-%m-%d %H:%M}  {one.outcome.value}: {one.because}"
 
 
-def version_text(bench: "Workbench", model: str, alias: str) -> str:
-    """Say which version is behind an alias."""
-    version = bench.registry.by_alias(registry_name(model), alias)
+def champion_text(bench: "Workbench", model: str) -> str:
+    """Say which version serves, since when and why."""
+    version = bench.registry.by_alias(registry_name(model), "champion")
     if version is None:
         return "none"
-    since = ""
-    if alias == "champion":
-        moves = bench.operations.moves(*split_name(model), state="done")
-        since = f", since {moves[-1].at:%Y-%m-%d %H:%M}: {moves[-1].why}" if moves else ""
+    done = bench.operations.moves(*split_name(model), state="done")
+    moves = [one for one in done if one.kind != "approval"]
+    since = f", since {moves[-1].at:%Y-%m-%d %H:%M}: {moves[-1].why}" if moves else ""
     return f"version {version.version}{since}"
+
+
+def challenger_text(bench: "Workbench", model: str) -> str:
+    """Say which version does not serve yet, and what it waits for; the champion is none."""
+    from mlops_dagster.deploy.approval import word_on
+
+    name = registry_name(model)
+    version, serving = (bench.registry.by_alias(name, one) for one in ("challenger", "champion"))
+    if version is None or (serving and serving.version == version.version):
+        return "none"
+    state, word = word_on(version)
+    approve = f'mlops-dagster approve {model} --version {version.version} --why "..."'
+    deploy = f"mlops-dagster run {model} --job deploy"
+    waits = {
+        "pending": f", waits for a person: {approve}",
+        "approved": f", approved by {word.who or 'a tag in MLflow'}, waits for deploy: {deploy}",
+    }
+    return f"version {version.version}{waits.get(state, '')}"
 
 
 def data_text(bench: "Workbench", model: str) -> str:
@@ -64,6 +84,6 @@ def data_text(bench: "Workbench", model: str) -> str:
 
 def newest_findings(bench: "Workbench", model: str) -> "list[Finding]":
     """List what the last look at the model found: what was refused first."""
-    found = [one for _, one in bench.operations.findings(*split_name(model))]
-    last = [one for one in found if one.at == found[-1].at] if found else []
+    found = bench.operations.newest_findings(*split_name(model))
+    last = [one for one in reversed(found) if one.at == found[0].at]
     return sorted(last, key=lambda one: (one.outcome.value != "refused", one.subject))[:FINDINGS]

@@ -28,12 +28,17 @@ class Standing:
     approval: str
     approved_by: str = ""
     approved_why: str = ""
+    barred: str = ""
+    held: str = ""
 
 
 def rule(standing: Standing) -> Ruling:
     """Decide what becomes of a candidate that passed its gates."""
     if standing.champion == standing.candidate:
         return Ruling(action="keep", because=f"Version {standing.candidate} serves already.")
+    if standing.barred:
+        why = f"Version {standing.candidate} was rolled back and is barred: {standing.barred}"
+        return Ruling(action="refuse", because=why)
     if standing.champion != standing.judged_against:
         return Ruling(
             action="refuse",
@@ -42,15 +47,21 @@ def rule(standing: Standing) -> Ruling:
                 f"but {_named(standing.champion)} serves now. Evaluate it again."
             ),
         )
-    if standing.promotion == "manual" and standing.approval != "approved":
-        return Ruling(action="wait", because=f"Version {standing.candidate} waits for an approval.")
-    if standing.promotion == "manual":
+    if by_hand(standing) and standing.approval != "approved":
+        why = f"Version {standing.candidate} waits for an approval."
+        return Ruling(action="wait", because=f"{standing.held} {why}".strip())
+    if by_hand(standing):
         why = f"Approved by {standing.approved_by or 'unknown'}: {standing.approved_why or 'no reason given'}"
         return Ruling(action="move", because=why)
     return Ruling(
         action="move",
         because=f"Version {standing.candidate} passed every gate against {_named(standing.champion)}.",
     )
+
+
+def by_hand(standing: Standing) -> bool:
+    """Tell whether a person has to let the version serve."""
+    return standing.promotion == "manual" or bool(standing.held)
 
 
 def unchanged_check(ruling: Ruling) -> Check:

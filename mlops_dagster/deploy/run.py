@@ -4,10 +4,11 @@ import hashlib
 
 from mlops_dagster.deploy.approval import APPROVAL, word_on
 from mlops_dagster.deploy.moves import Order, champion_lock, champion_of, move_champion, settle
-from mlops_dagster.deploy.rules import LOADS, Ruling, Standing, rule, unchanged_check
+from mlops_dagster.deploy.rollback import await_workers, held_since
+from mlops_dagster.deploy.rules import LOADS, Ruling, Standing, by_hand, rule, unchanged_check
 from mlops_dagster.deploy.spec import DeploySpec
-from mlops_dagster.errors import ConflictError
-from mlops_dagster.records import Check, Deployment, Outcome, RegisteredVersion, Shown
+from mlops_dagster.errors import ConflictError, StoreError
+from mlops_dagster.records import BARRED_TAG, Check, Deployment, Outcome, RegisteredVersion, Shown
 from mlops_dagster.workbench import StepContext
 
 
@@ -23,7 +24,7 @@ def run(context: StepContext, spec: DeploySpec, registered: RegisteredVersion) -
     ruling = rule(standing)
     checks = [unchanged_check(ruling)]
     if ruling.action == "move":
-        ruling, loads = carry_out(context, standing, ruling)
+        ruling, loads = carry_out(context, spec, standing, ruling)
         checks = [unchanged_check(ruling), loads]
     return deployment(context, registered, standing, ruling, tuple(checks))
 
@@ -41,15 +42,22 @@ def standing_of(context: StepContext, spec: DeploySpec, registered: RegisteredVe
         approval=state,
         approved_by=word.who,
         approved_why=word.why,
+        barred=version.tags.get(BARRED_TAG, ""),
+        held=held_since(bench, context.model),
     )
 
 
-def carry_out(context: StepContext, standing: Standing, ruling: Ruling) -> tuple[Ruling, Check]:
-    """Move the alias. Another champion in the meantime is a refusal, a broken version an error."""
+def carry_out(
+    context: StepContext, spec: DeploySpec, standing: Standing, ruling: Ruling
+) -> tuple[Ruling, Check]:
+    """Move the alias, and see that the running endpoint follows; if it does not, put the alias back.
+
+    Another champion in the meantime is a refusal, a broken version an error.
+    """
     order = Order(
         to_version=standing.candidate,
         expected=standing.judged_against,
-        who=(standing.promotion == "manual" and standing.approved_by) or f"run {context.run_id}",
+        who=(by_hand(standing) and standing.approved_by) or f"run {context.run_id}",
         why=ruling.because,
     )
     loads = f"Version {standing.candidate} is what was registered, loads, and answers its example."
@@ -59,7 +67,32 @@ def carry_out(context: StepContext, standing: Standing, ruling: Ruling) -> tuple
         return Ruling(action="refuse", because=str(error)), Check(
             name=LOADS, outcome=Outcome.NOT_APPLICABLE, because="It was not its turn."
         )
+    try:
+        workers = await_workers(
+            context.bench, context.model, standing.candidate, within=spec.confirm_within
+        )
+    except StoreError as error:
+        return put_back_after(context, order, str(error))
+    if workers:
+        loads += f" All {len(workers)} workers of the endpoint answer from it."
     return ruling, Check(name=LOADS, outcome=Outcome.PASSED, because=loads)
+
+
+def put_back_after(context: StepContext, order: Order, why: str) -> tuple[Ruling, Check]:
+    """Let the version before serve again, when there was one, since the endpoint did not follow."""
+    because = f"The endpoint did not follow. {why}"
+    if order.expected is not None:
+        back = Order(
+            to_version=order.expected,
+            expected=order.to_version,
+            who=order.who,
+            why=because,
+            kind="rollback",
+        )
+        move_champion(context.bench, context.model, back)
+        because += f" Version {order.expected} was put back."
+    refused = Check(name=LOADS, outcome=Outcome.REFUSED, because=because)
+    return Ruling(action="refuse", because=because), refused
 
 
 def deployment(
@@ -78,7 +111,9 @@ def deployment(
         "wait": Outcome.NOT_APPLICABLE,
         "refuse": Outcome.REFUSED,
     }
-    waiting = waiting_text(context, registered) if ruling.action == "wait" else None
+    waiting = None
+    if ruling.action == "wait":
+        waiting = f"{standing.held} {waiting_text(context, registered)}".strip()
     return Deployment(
         **context.stamp(),
         data_version=f"champion:{hashlib.sha256(f'{registered.registered_name}/{serves}'.encode()).hexdigest()[:32]}",

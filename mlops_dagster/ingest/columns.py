@@ -34,7 +34,10 @@ class Fitted:
 
 def together(tables: Iterable[pa.Table], *, where: str) -> pa.Table:
     """Put the batches of one read together; a column may widen between them, not change its kind."""
-    parts = [part for part in tables if part.num_columns]
+    parts = []
+    for part in tables:
+        _refuse_twice(part.column_names, where=where)
+        parts += [part] if part.num_columns else []
     if not parts:
         return pa.table({})
     try:
@@ -97,6 +100,9 @@ def _refuse_reserved(names: Sequence[str], *, where: str) -> None:
             f"{where}: {ours}: names that start with an underscore are kept for us; rename them."
         )
         raise DataNotFitError(message)
+
+
+def _refuse_twice(names: Sequence[str], *, where: str) -> None:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         message = f"{where}: the columns {twice} come twice. Name each column once in the source."
         raise DataNotFitError(message)

@@ -21,8 +21,8 @@ _TOLD = ("mtime", "LastModified", "last_modified", "updated", "ETag", "etag", "c
 def read(source: FileSource, *, where: str) -> Iterator[pa.Table]:
     """Read every file, in the order of their names.
 
-    Raises: DataNotFitError when there is no file or one cannot be read as its format; StoreError when
-    the place does not answer.
+    Raises: DataNotFitError when there is no file or one cannot be read as its format; SpecError when
+    the format cannot be told; StoreError when the place does not answer.
     """
     system = _open(source, where=where)
     for path in _files(system, source, where=where):
@@ -64,6 +64,8 @@ def _files(system: Any, source: FileSource, *, where: str) -> list[str]:
             "Check the path; a relative one starts at the working directory."
         )
         raise DataNotFitError(message)
+    for path in found:
+        guess_format(path, source.format, where=where)
     return found
 
 

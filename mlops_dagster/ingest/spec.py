@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from mlops_dagster.declaration import Duration, LookupJoin, Name, Spec
+from mlops_dagster.declaration import Duration, LookupJoin, Name, Spec, VariableName
 from mlops_dagster.errors import SpecError
 
 FORMATS = {
@@ -57,7 +57,7 @@ class SqlSource(Spec, hide_input_in_errors=True):
     url: SecretStr | None = Field(
         default=None, description="A SQLAlchemy address, without a password."
     )
-    url_variable: str | None = Field(
+    url_variable: VariableName | None = Field(
         default=None, description="The name of the environment variable that holds the address."
     )
     table: str | None = Field(default=None, description="A table, or `schema.table`.")

@@ -13,11 +13,11 @@ from mlops_dagster.monitor.spec import DriftSpec, MonitorSpec
 from mlops_dagster.monitor.windows import Window, complete_windows, new_batches
 from mlops_dagster.profiles.reference import ReferenceProfile, read_reference
 from mlops_dagster.records import JSON, Finding, Snapshot
+from mlops_dagster.stores.operations import FindingFilter
 from mlops_dagster.workbench import StepContext
 
 SINCE = "since"
 DRIFT_SIGNALS = frozenset({"feature_drift", "prediction_drift"})
-_PAGE = 10_000
 
 
 def windows_due(
@@ -47,15 +47,14 @@ def windows_due(
 def judged_before(context: StepContext, *, version: str | None) -> list[Finding]:
     """List the drift findings with this champion."""
     model, operations = context.model, context.bench.operations
+    if version is None:
+        return []
+    only = FindingFilter(signals=DRIFT_SIGNALS, champion=version)
     kept: list[Finding] = []
     after = 0
-    while page := operations.findings(model.name, model.segment, after=after, limit=_PAGE):
+    while page := operations.findings(model.name, model.segment, after=after, only=only):
         after = page[-1][0]
-        kept += [
-            one
-            for _, one in page
-            if one.champion_version == version and one.signal in DRIFT_SIGNALS
-        ]
+        kept += [one for _, one in page]
     return kept
 
 

@@ -9,13 +9,13 @@ from mlops_dagster.stage import Stage, StageCheck
 from mlops_dagster.workbench import StepContext
 
 
-def build_stage(model: ModelIdentity, *, promotion: Promotion) -> Stage:
-    """Declare the stage `registered_model`."""
+def build_stage(model: ModelIdentity, *, promotion: Promotion, serving: JSON) -> Stage:
+    """Declare the stage `registered_model`; `serving` is kept on each version for its endpoint."""
 
     def run(context: StepContext, *records: Any) -> Record:
         from mlops_dagster.register.run import run as work
 
-        return work(context, *records, promotion=promotion)
+        return work(context, *records, promotion=promotion, serving=serving)
 
     def identify(_: StepContext, trained: TrainedModel, evaluation: Evaluation) -> JSON:
         return [
@@ -47,7 +47,7 @@ def build_stage(model: ModelIdentity, *, promotion: Promotion) -> Stage:
                 blocking=True,
             ),
         ),
-        settings={"promotion": promotion},
+        settings={"promotion": promotion, "serving": serving},
         identify=identify,
         run=run,
     )

@@ -100,7 +100,13 @@ def accepted_check(evaluation: Evaluation, *, version: str) -> Check:
     """Show whether the candidate may go on, and stop the run if not."""
     outcome, because = outcome_of(evaluation)
     word = "challenger" if outcome is Outcome.PASSED else "refused, never challenger"
-    return Check(name=ACCEPTED, outcome=outcome, because=f"Version {version} ({word}): {because}")
+    said = f"Version {version} ({word}): {because}"
+    if outcome is not Outcome.PASSED and evaluation.champion_version:
+        said += (
+            f" Version {evaluation.champion_version} serves on; the job `update` takes in new rows and "
+            "scores them with it."
+        )
+    return Check(name=ACCEPTED, outcome=outcome, because=said)
 
 
 def alone_check(evaluation: Evaluation) -> Check:

@@ -1,11 +1,14 @@
 """Register a candidate with all that explains it: as challenger, or as refused with the reason."""
 
+import json
 from pathlib import Path
 
 import pyarrow.compute as pc
 
 from mlops_dagster.errors import StoreError
 from mlops_dagster.records import (
+    JSON,
+    SERVING_TAG,
     Evaluation,
     Outcome,
     RegisteredVersion,
@@ -30,7 +33,12 @@ from mlops_dagster.workbench import StepContext
 
 
 def run(
-    context: StepContext, trained: TrainedModel, evaluation: Evaluation, *, promotion: Promotion
+    context: StepContext,
+    trained: TrainedModel,
+    evaluation: Evaluation,
+    *,
+    promotion: Promotion,
+    serving: JSON = None,
 ) -> RegisteredVersion:
     """Register a candidate with its verdict; the same trained model again is the same version.
 
@@ -51,6 +59,9 @@ def run(
     )
     with context.lock("registered_model"):
         version = put_version(context, trained, evaluation, promotion=promotion)
+        # The endpoint knows the registry alone, not the declaration.
+        tag = {SERVING_TAG: json.dumps(serving)}
+        context.bench.registry.set_tags(version.name, version.version, tag)
         context.bench.registry.set_description(version.name, version.version, card)
         point_challenger(context, version, accepted=outcome is Outcome.PASSED)
     return registered(context, trained, evaluation, version=version, card=card)

@@ -6,18 +6,22 @@ from datetime import datetime, timedelta
 from mlops_dagster.declaration import ModelIdentity, write_duration
 from mlops_dagster.records import Decision
 
+_ERROR_TEXT = 400
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
     """What is known of a source when a decision is due.
 
-    `state` changes when there is something new (None: the source cannot tell); `seen` is the state of
-    the last update. `newest` is the largest event time accepted.
+    `state` changes when there is something new (None: the source cannot tell). `seen` is the state that
+    a run took in last, or whose data was refused; `asked` the one that a run was asked for last.
+    `newest` is the largest event time accepted. `overdue_asked_for` is what `overdue_mark` gave then.
     """
 
     now: datetime
     state: str | None
     seen: str | None
+    asked: str | None
     newest: datetime | None
     max_age: timedelta | None
     last_update: datetime | None
@@ -31,16 +35,38 @@ def decide_update(model: ModelIdentity, arrival: Arrival) -> Decision:
         if arrival.open_run:
             because = f"The source has changed; {arrival.open_run} is still open."
             return answer(model, arrival, "", "none", because)
+        if arrival.state == arrival.asked:
+            because = (
+                "The source has changed; the runs that took it in failed, one more comes later."
+            )
+            return answer(model, arrival, "", "none", because)
         return answer(
             model, arrival, f"state:{arrival.state}", "new_data", "The source has changed."
         )
     if sentence := overdue_sentence(arrival):
-        newest = arrival.newest.isoformat() if arrival.newest else "never"
-        if arrival.overdue_asked_for == newest:
-            because = f"{sentence} A run was asked for already and brought nothing newer."
-            return answer(model, arrival, "", "none", because)
-        return answer(model, arrival, f"overdue:{newest}", "overdue_data", sentence)
+        return decide_overdue(model, arrival, sentence)
     return answer(model, arrival, "", "none", "Nothing new at the source.")
+
+
+def decide_overdue(model: ModelIdentity, arrival: Arrival, sentence: str) -> Decision:
+    """Decide on a run for data past its age: one for each `max_age` that passes without newer data."""
+    # Without the hours: a sentence that changes by the minute would be kept each time.
+    if arrival.open_run:
+        because = f"The data is past its age; {arrival.open_run} is still open."
+        return answer(model, arrival, "", "none", because)
+    mark = overdue_mark(arrival)
+    if arrival.overdue_asked_for == mark:
+        because = "The data is past its age; a run was asked for already and brought nothing newer."
+        return answer(model, arrival, "", "none", because)
+    return answer(model, arrival, f"overdue:{mark}", "overdue_data", sentence)
+
+
+def overdue_mark(arrival: Arrival) -> str:
+    """Name the newest event and how many times `max_age` it is old by now."""
+    if arrival.newest is None or not arrival.max_age:
+        return "never"
+    periods = (arrival.now - arrival.newest) // arrival.max_age
+    return f"{arrival.newest.isoformat()}+{periods}"
 
 
 def overdue_sentence(arrival: Arrival) -> str:
@@ -69,4 +95,17 @@ def answer(
         because=because,
         at=arrival.now,
         run_key=f"update:{model.address}:{mark}" if mark else "",
+    )
+
+
+def source_failed(model: ModelIdentity, error: Exception, *, at: datetime) -> Decision:
+    """Decide against an update, since the source did not say whether there is anything new."""
+    told = f"{type(error).__name__}: {error}"[:_ERROR_TEXT]
+    return Decision(
+        model=model.name,
+        segment=model.segment,
+        action="none",
+        reason="none",
+        because=f"The source could not say whether it changed: {told}",
+        at=at,
     )

@@ -4,6 +4,7 @@ Both serve any number of models. A tick can be repeated safely: a decision is wr
 before its run is requested, and one whose run never started is requested again under the same key.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,16 +17,23 @@ from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.errors import MlopsError
 from mlops_dagster.records import Decision
 from mlops_dagster.resources import MODEL, SEGMENT, WorkbenchResource
-from mlops_dagster.retrain.arrivals import decide_update
-from mlops_dagster.retrain.open_runs import asked_by_others, open_run, run_of_key, worth_a_retry
+from mlops_dagster.retrain.arrivals import decide_update, source_failed
+from mlops_dagster.retrain.open_runs import (
+    RUN_KEY,
+    asked_by_others,
+    attempt_due,
+    attempt_key,
+    last_attempt,
+    open_run,
+    took_in,
+    worth_a_retry,
+)
 from mlops_dagster.retrain.policy import decide
 from mlops_dagster.retrain.situation import read_arrival, read_situation
 from mlops_dagster.retrain.spec import RetrainSpec
 from mlops_dagster.workbench import Workbench
 
 Jobs = Sequence[Any]  # what define_asset_job returns has no public name
-RUN_KEY = "mlops_dagster/run_key"
-_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +54,7 @@ class Tick:
     instance: dg.DagsterInstance
     bench: Workbench
     watched: Watched
+    log: logging.Logger
 
 
 def build_freshness_sensor(
@@ -95,7 +104,9 @@ def evaluation_of(
         requests: list[dg.RunRequest] = []
         said: list[str] = []
         for one in watched:
-            tick = Tick(sensor=name, instance=context.instance, bench=bench, watched=one)
+            tick = Tick(
+                sensor=name, instance=context.instance, bench=bench, watched=one, log=context.log
+            )
             try:
                 decision = repeat_unstarted(tick) or settle(tick, look)
             except MlopsError as error:
@@ -114,15 +125,7 @@ def evaluation_of(
 
 def look_at_ages(tick: Tick) -> Decision:
     """Decide on an update first; when there is nothing to take in, on a retrain."""
-    model = tick.watched.model
-    arrival = read_arrival(
-        tick.bench,
-        model,
-        state=tick.watched.source_state(),
-        max_age=tick.watched.max_age,
-        open_run=busy(tick),
-    )
-    decision = decide_update(model, arrival)
+    decision = look_at_source(tick)
     if decision.action == "update":
         return decision
     policy = tick.watched.policy
@@ -131,6 +134,33 @@ def look_at_ages(tick: Tick) -> Decision:
     if retrain.action != "none":
         return retrain
     return replace(retrain, because=f"{decision.because} {retrain.because}")
+
+
+def look_at_source(tick: Tick) -> Decision:
+    """Decide on an update; a source that cannot be asked is a no that says so."""
+    model = tick.watched.model
+    try:
+        state = tick.watched.source_state()
+    except Exception as error:
+        # The user's code may raise anything, and must not silence the other models.
+        tick.log.warning("%s: its source failed", model.address, exc_info=error)
+        return source_failed(model, error, at=tick.bench.clock.now())
+    arrival = read_arrival(
+        tick.bench,
+        model,
+        state=state,
+        max_age=tick.watched.max_age,
+        open_run=busy(tick),
+        sensor=tick.sensor,
+        took_in=lambda decision: was_taken_in(tick, decision),
+    )
+    return decide_update(model, arrival)
+
+
+def was_taken_in(tick: Tick, decision: Decision) -> bool:
+    """Tell whether a run that was asked for saw the source's rows to their end."""
+    attempt = last_attempt(tick.instance, decision)
+    return took_in(tick.bench, tick.watched.model, attempt.run)
 
 
 def look_at_findings(tick: Tick) -> Decision:
@@ -143,7 +173,7 @@ def look_at_findings(tick: Tick) -> Decision:
 def look_with(tick: Tick, policy: RetrainSpec) -> Decision:
     """Decide on a retrain with those triggers that this sensor watches."""
     model = tick.watched.model
-    situation = read_situation(tick.bench, model, open_run=busy(tick))
+    situation = read_situation(tick.bench, model, policy, open_run=busy(tick))
     return decide(model, policy, situation)
 
 
@@ -173,7 +203,7 @@ def deciding(tick: Tick) -> Iterator[None]:
 
 
 def repeat_unstarted(tick: Tick) -> Decision | None:
-    """Ask again for this sensor's last run when it never started, or failed for no fault of the data."""
+    """Ask again for this sensor's last run if it never started, was killed, or failed by no rule."""
     model = tick.watched.model
     for action in ("update", "retrain"):
         last = tick.bench.operations.decisions(model.name, model.segment, action=action, limit=1)
@@ -185,14 +215,17 @@ def repeat_unstarted(tick: Tick) -> Decision | None:
 
 def again_of(tick: Tick, decision: Decision) -> Decision | None:
     """Give the decision with the key of its next attempt, if another attempt is due."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        key = decision.run_key if attempt == 1 else f"{decision.run_key}:attempt:{attempt}"
-        run = run_of_key(tick.instance, key)
-        if run is None:
-            return replace(decision, run_key=key)
-        if not worth_a_retry(tick.bench, tick.watched.model, run):
-            return None
-    return None
+    model, bench = tick.watched.model, tick.bench
+    attempt = last_attempt(tick.instance, decision)
+    if attempt.run is None:
+        return decision
+    if not worth_a_retry(tick.instance, bench, model, attempt.run):
+        return None
+    number = attempt.number + 1
+    due = attempt_due(decision, number)
+    if due is None or bench.clock.now() < due or open_run(tick.instance, bench, model):
+        return None
+    return replace(decision, run_key=attempt_key(decision, number))
 
 
 def request_of(model: ModelIdentity, decision: Decision) -> dg.RunRequest:

@@ -1,17 +1,23 @@
 """Read from the stores what a decision needs. Dagster tells only which run is open."""
 
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from mlops_dagster.declaration import ModelIdentity
-from mlops_dagster.records import Finding, Snapshot, TrainedModel
+from mlops_dagster.records import Decision, FeatureSet, Finding, Outcome, Snapshot, TrainedModel
 from mlops_dagster.retrain.arrivals import Arrival
 from mlops_dagster.retrain.policy import Situation
+from mlops_dagster.retrain.spec import RetrainSpec
 from mlops_dagster.stores.accepted import accepted_record
+from mlops_dagster.stores.operations import FindingFilter
 from mlops_dagster.stores.records import R
+from mlops_dagster.stores.tables import BATCH
 from mlops_dagster.workbench import Workbench
 
 
-def read_situation(bench: Workbench, model: ModelIdentity, *, open_run: str | None) -> Situation:
+def read_situation(
+    bench: Workbench, model: ModelIdentity, policy: RetrainSpec, *, open_run: str | None
+) -> Situation:
     """Gather what `policy.decide` judges."""
     validated = accepted(bench, model, "validated_data", Snapshot)
     trained = accepted(bench, model, "trained_model", TrainedModel)
@@ -27,7 +33,9 @@ def read_situation(bench: Workbench, model: ModelIdentity, *, open_run: str | No
         new_rows=new_labelled_rows(bench, model, validated, trained),
         last_retrain=max(times, default=None),
         open_run=open_run,
-        findings=findings_since(bench, model, trained.made_at if trained else None),
+        findings=alarms_since(
+            bench, model, trained.made_at if trained else None, signals=signals_of(policy)
+        ),
     )
 
 
@@ -38,23 +46,39 @@ def read_arrival(
     state: str | None,
     max_age: timedelta | None,
     open_run: str | None,
+    sensor: str,
+    took_in: Callable[[Decision], bool],
 ) -> Arrival:
-    """Gather what `arrivals.decide_update` judges."""
+    """Gather what `arrivals.decide_update` judges. `took_in` tells what became of a decision's run."""
     raw = accepted(bench, model, "raw_data", Snapshot)
     asked = bench.operations.decisions(model.name, model.segment, action="update")
-    marks = [one.run_key.removeprefix(f"update:{model.address}:") for one in asked]
-    states = [mark.removeprefix("state:") for mark in marks if mark.startswith("state:")]
+    about_state = [one for one in asked if mark_of(model, one).startswith("state:")]
+    seen = next((one for one in about_state if took_in(one)), None)
+    marks = [mark_of(model, one) for one in asked]
     overdue = [mark.removeprefix("overdue:") for mark in marks if mark.startswith("overdue:")]
     return Arrival(
         now=bench.clock.now(),
         state=state,
-        seen=states[0] if states else None,
+        seen=mark_of(model, seen).removeprefix("state:") if seen else None,
+        asked=state_tried(model, asked[:1], sensor=sensor),
         newest=raw.newest if raw else None,
         max_age=max_age,
         last_update=raw.made_at if raw else None,
         open_run=open_run,
         overdue_asked_for=overdue[0] if overdue else None,
     )
+
+
+def mark_of(model: ModelIdentity, decision: Decision) -> str:
+    """Read what an update was asked for: `state:<state>` or `overdue:<mark>`."""
+    return decision.run_key.removeprefix(f"update:{model.address}:")
+
+
+def state_tried(model: ModelIdentity, newest: Sequence[Decision], *, sensor: str) -> str | None:
+    """Tell the state that more attempts are made for: of the newest request, if it is the sensor's."""
+    own = [mark_of(model, one) for one in newest if one.evidence.get("by") == sensor]
+    states = [mark.removeprefix("state:") for mark in own if mark.startswith("state:")]
+    return states[0] if states else None
 
 
 def accepted(bench: Workbench, model: ModelIdentity, noun: str, kind: type[R]) -> R | None:
@@ -66,19 +90,50 @@ def accepted(bench: Workbench, model: ModelIdentity, noun: str, kind: type[R]) -
 def new_labelled_rows(
     bench: Workbench, model: ModelIdentity, validated: Snapshot | None, trained: TrainedModel | None
 ) -> int:
-    """Count the accepted rows with a known target beyond those of the last training."""
+    """Count the accepted rows with a known target that came, or changed, since the last training.
+
+    Each row knows the batch that brought it; a snapshot is a batch of its own, all of it new.
+    """
     if validated is None:
         return 0
     import pyarrow.compute as pc
 
     rows = bench.tables.dataset(validated.table.name, version=validated.table.version)
-    labelled = int(rows.count_rows(filter=pc.field(model.target).is_valid()))
-    return max(labelled - (trained.features.rows if trained else 0), 0)
+    labelled = pc.field(model.target).is_valid()
+    if trained is None:
+        return int(rows.count_rows(filter=labelled))
+    if trained.source_digest == validated.table.digest:
+        return 0
+    through = batch_trained_on(bench, model, trained)
+    if through is None or BATCH not in rows.schema.names:
+        return max(int(rows.count_rows(filter=labelled)) - trained.features.rows, 0)
+    return int(rows.count_rows(filter=labelled & (pc.field(BATCH) > through)))
 
 
-def findings_since(
-    bench: Workbench, model: ModelIdentity, since: datetime | None
+def batch_trained_on(bench: Workbench, model: ModelIdentity, trained: TrainedModel) -> int | None:
+    """Tell the last batch in the rows that a model was trained on; None where that is not known."""
+    own = bench.records.of_run(model.name, model.segment, "features", trained.run_id, FeatureSet)
+    features = own or accepted(bench, model, "features", FeatureSet)
+    if features is None or features.table.digest != trained.features.digest:
+        return None
+    source = bench.tables.at(features.source.name, features.source.version)
+    told = source.state.get("accepted_to")
+    return int(told) if told else None
+
+
+def signals_of(policy: RetrainSpec) -> frozenset[str]:
+    """List the signals that the policy listens to."""
+    drift = policy.drift_signals if "drift" in policy.triggers else ()
+    failed = ("failed_check",) if "failed_check" in policy.triggers else ()
+    return frozenset((*drift, *failed))
+
+
+def alarms_since(
+    bench: Workbench, model: ModelIdentity, since: datetime | None, *, signals: frozenset[str]
 ) -> tuple[Finding, ...]:
-    """List the findings made after an instant."""
-    found = bench.operations.findings(model.name, model.segment)
-    return tuple(one for _, one in found if since is None or one.at > since)
+    """List the newest alarms made after an instant, oldest first."""
+    if not signals:
+        return ()
+    only = FindingFilter(signals=signals, outcome=Outcome.REFUSED, since=since)
+    found = bench.operations.newest_findings(model.name, model.segment, only=only)
+    return tuple(reversed(found))

@@ -6,7 +6,12 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import (
+    PackageNotFoundError,
+    distribution,
+    packages_distributions,
+    version,
+)
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +24,7 @@ from mlops_dagster.scoring.example import write_example
 from mlops_dagster.stores.mlflow_home import be_quiet
 
 _ALWAYS = ("mlflow", "cloudpickle", "pandas", "numpy", "scikit-learn", "scipy")
+_NAMED_OTHERWISE = {"sklearn": "scikit-learn"}
 
 
 def package_model(
@@ -57,8 +63,16 @@ def explicit_requirements(estimator: str) -> list[str]:
 def pins_of(modules: Iterable[str]) -> list[str]:
     """Pin the distributions that bring these modules; those of Python itself have none."""
     tops = {name.partition(".")[0] for name in modules} - set(sys.stdlib_module_names)
-    names = {name.lower() for top in tops for name in _distributions().get(top, [])}
+    names = {name for top in tops for name in _distributions_of(top)}
     return sorted(f"{name}=={version(name)}" for name in names)
+
+
+def _distributions_of(module: str) -> list[str]:
+    # Most bear their module's name, and asking for that one is free.
+    try:
+        return [distribution(_NAMED_OTHERWISE.get(module, module)).name.lower()]
+    except PackageNotFoundError:
+        return [name.lower() for name in _distributions().get(module, [])]
 
 
 @cache

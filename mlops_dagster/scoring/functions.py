@@ -22,7 +22,10 @@ def resolve_function(path: str, *, where: str = "features.functions") -> Callabl
     try:
         module = import_module(module_name)
     except ImportError as error:
-        message = f"{where}: {module_name!r} cannot be imported: {first_line(error)}"
+        message = (
+            f"{where}: {module_name!r} cannot be imported: {first_line(error)}. "
+            "Check the path and the Python path."
+        )
         raise SpecError(message) from error
     found = getattr(module, name, None)
     if not callable(found):

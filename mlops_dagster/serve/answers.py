@@ -63,7 +63,10 @@ class Scorer:
         name = self.model.event_time
         if name is None:
             return [f"batch-{number}" for number in rows["_batch"].to_pylist()]
-        times = as_given(rows.select([name]))[name]
+        return self.windows_of(as_given(rows.select([name]))[name])
+
+    def windows_of(self, times: pd.Series) -> list[str]:
+        """Name the window that each time falls into."""
         starts = EPOCH + ((times - EPOCH) // self.window) * self.window
         return list(starts.dt.strftime(_NAMED).where(times.notna(), NO_TIME))
 

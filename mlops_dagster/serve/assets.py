@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_dagster.declaration import ModelIdentity, write_duration
 from mlops_dagster.records import JSON, Record, Snapshot
+from mlops_dagster.serve.endpoint.prediction_log import live_segments
 from mlops_dagster.serve.spec import ServeSpec
 from mlops_dagster.stage import Stage
 from mlops_dagster.stores.registry import CHAMPION
@@ -33,6 +34,7 @@ def build_stage(
             validated.data_version,
             validated.table.version,
             champion.version if champion else None,
+            *live_segments(context.bench.serving_log(model.name, model.segment)),
         ]
 
     return Stage(

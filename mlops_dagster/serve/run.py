@@ -10,6 +10,7 @@ from mlops_dagster.errors import DataNotFitError
 from mlops_dagster.records import Outcome, Shown, Snapshot
 from mlops_dagster.scoring.loader import ScoringModel, load_verified
 from mlops_dagster.serve.answers import Scorer
+from mlops_dagster.serve.log_rows import take_log
 from mlops_dagster.serve.spec import ServeSpec
 from mlops_dagster.stores.registry import CHAMPION
 from mlops_dagster.stores.tables import TableVersion
@@ -21,8 +22,9 @@ Join = Callable[[StepContext, pa.Table, Snapshot], pa.Table]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """What one step scored: rows with a prediction, those that were made or changed now."""
+    """What one step scored: rows answered live, waiting rows, those made or changed now."""
 
+    live: int
     waiting: int
     fresh: int
     table: TableVersion | None
@@ -58,6 +60,8 @@ def score_waiting(
     scorer = Scorer(model=context.model, champion=champion, window=spec.window, at=context.at)
     asked = context.config.get("window", "")
     only = scorer.window_named(asked) if asked else ""
+    folder = context.bench.serving_log(context.model.name, context.model.segment)
+    live = take_log(context, scorer, folder)
     waiting = fresh = 0
     for rows in waiting_rows(context, spec, validated):
         made = scorer.score(join(context, rows, validated))
@@ -72,7 +76,7 @@ def score_waiting(
             "Give the start of a window in UTC, such as 2026-01-31T00:00:00Z."
         )
         raise DataNotFitError(message)
-    return Scored(waiting=waiting, fresh=fresh, table=context.bench.tables.latest(name))
+    return Scored(live=live, waiting=waiting, fresh=fresh, table=context.bench.tables.latest(name))
 
 
 def waiting_rows(context: StepContext, spec: ServeSpec, validated: Snapshot) -> Iterator[pa.Table]:
@@ -134,19 +138,20 @@ def snapshot(
     because = (
         f"{scored.fresh:,} of {scored.waiting:,} rows without an outcome scored by version "
         f"{champion.version}; the others had their prediction."
-    )
+    ) + (f" {scored.live:,} live answers taken from the log." if scored.live else "")
     table = scored.table.ref if scored.table else validated.table
     return Snapshot(
         **context.stamp(),
         data_version=table.digest if scored.table else "none",
         because=because,
         table=table,
-        new_rows=scored.fresh,
+        new_rows=scored.fresh + scored.live,
         through=validated.through,
         newest=validated.newest,
         shown={
             "dagster/row_count": Shown(kind="integer", value=table.rows if scored.table else 0),
             "scored now": Shown(kind="integer", value=scored.fresh),
+            "answered live": Shown(kind="integer", value=scored.live),
             "without an outcome": Shown(kind="integer", value=scored.waiting),
             "model version": Shown(kind="text", value=champion.version),
             "dagster/uri": Shown(kind="text", value=scored.table.uri if scored.table else ""),

@@ -55,6 +55,8 @@ class Database:
         """Make the tables that are missing."""
         with self.writing(alone="mlops_schema") as connection:
             metadata.create_all(connection)
+            # What was added since an older format are whole tables, which are there now.
+            connection.execute(schema_version.delete().where(schema_version.c.version < VERSION))
             if connection.scalar(sa.select(schema_version.c.version)) is None:
                 connection.execute(schema_version.insert().values(version=VERSION))
 
@@ -70,7 +72,7 @@ class Database:
             )
             raise StoreError(message)
         if version != VERSION:
-            way = "Upgrade the package" if version > VERSION else "Run: mlops-dagster migrate"
+            way = "Upgrade the package" if version > VERSION else "Run: mlops-dagster setup"
             message = (
                 f"operations: {self.address} is of format {version}; this version needs {VERSION}. "
                 f"{way}."

@@ -1,5 +1,6 @@
 """Open MLflow quietly, and make the embedded database once, whoever comes first."""
 
+import logging
 import os
 from functools import cache
 from pathlib import Path
@@ -28,6 +29,8 @@ def be_quiet() -> None:
     """Turn off MLflow's telemetry, progress bars and prints, unless the user has set them."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    # An environment that uv made has no pip, and needs none.
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
 
 
 @cache

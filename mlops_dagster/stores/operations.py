@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from mlops_dagster.records import Decision, Finding, Move
+from mlops_dagster.records import Decision, Finding, Move, Outcome
 
 LEASE = timedelta(seconds=30)
 
@@ -17,6 +17,33 @@ class Pointer:
 
     path: str
     serial: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """One process that answers for a model, as it told last. `seen_at` is the wall clock's."""
+
+    worker: str
+    model: str
+    segment: str
+    address: str
+    version: str
+    problem: str
+    pid: int
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingFilter:
+    """Which findings are meant; what is not said chooses all. Those at `since` itself are not."""
+
+    signals: frozenset[str] = frozenset()
+    outcome: Outcome | None = None
+    champion: str | None = None
+    since: datetime | None = None
+
+
+ALL_FINDINGS = FindingFilter()
 
 
 class Operations(Protocol):
@@ -65,12 +92,26 @@ class Operations(Protocol):
         """
 
     def findings(
-        self, model: str, segment: str, *, after: int = 0, limit: int = 10_000
+        self,
+        model: str,
+        segment: str,
+        *,
+        after: int = 0,
+        limit: int = 10_000,
+        only: FindingFilter = ALL_FINDINGS,
     ) -> list[tuple[int, Finding]]:
         """List findings whose id is larger, oldest first. A replaced finding gets a new id."""
 
+    def newest_findings(
+        self, model: str, segment: str, *, limit: int = 1_000, only: FindingFilter = ALL_FINDINGS
+    ) -> list[Finding]:
+        """List the findings kept last, newest first."""
+
     def add_decision(self, decision: Decision) -> None:
-        """Keep a decision; only the newest of equal consecutive noes is kept (`at` moves on)."""
+        """Keep a decision. Equal consecutive noes of one author are one, whose `at` moves on.
+
+        The author is `evidence["by"]`: what others decide in between does not count.
+        """
 
     def decisions(
         self, model: str, segment: str, *, action: str | None = None, limit: int = 50
@@ -85,6 +126,15 @@ class Operations(Protocol):
 
     def moves(self, model: str, segment: str, *, state: str | None = None) -> list[Move]:
         """List moves, oldest first."""
+
+    def beat(self, worker: Worker) -> None:
+        """Keep what a worker tells of itself, in place of what it told before."""
+
+    def leave(self, worker: str) -> None:
+        """Forget a worker that ended."""
+
+    def workers(self, model: str, segment: str, *, since: datetime) -> list[Worker]:
+        """List the workers that told of themselves since an instant."""
 
     def champion_at(self, model: str, segment: str, *, instant: datetime) -> Move | None:
         """Find the last done move at or before an instant."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -10,6 +10,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from mlops_dagster.records import Decision, Finding, Move, Outcome
 from mlops_dagster.stores import operations_schema as schema
+from mlops_dagster.stores.operations import FindingFilter
+
+AUTHORS = 20
+"""As many of a model's newest decisions are looked through for the author's own."""
 
 
 def of(table: sa.Table, model: str, segment: str) -> tuple[sa.ColumnElement[bool], ...]:
@@ -45,6 +49,21 @@ def _number(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
 
 
+def chosen_findings(model: str, segment: str, only: FindingFilter) -> sa.Select[Any]:
+    """Choose findings of one model."""
+    table = schema.findings
+    chosen = sa.select(table).where(*of(table, model, segment))
+    if only.signals:
+        chosen = chosen.where(table.c.signal.in_(sorted(only.signals)))
+    if only.outcome is not None:
+        chosen = chosen.where(table.c.outcome == only.outcome)
+    if only.champion is not None:
+        chosen = chosen.where(table.c.champion_version == only.champion)
+    if only.since is not None:
+        chosen = chosen.where(table.c.at > only.since)
+    return chosen
+
+
 def read_finding(row: sa.RowMapping) -> tuple[int, Finding]:
     """Read a finding and its number."""
     values = dict(row)
@@ -57,6 +76,12 @@ def read_decision(row: sa.RowMapping) -> Decision:
     values = dict(row)
     del values["id"]
     return Decision(**values)
+
+
+def newest_of_author(newest_first: Iterable[sa.Row[Any]], decision: Decision) -> sa.Row[Any] | None:
+    """Find the last decision of the one who decides now."""
+    by = decision.evidence.get("by")
+    return next((row for row in newest_first if row.evidence.get("by") == by), None)
 
 
 def same_no(newest: sa.Row[Any], decision: Decision) -> bool:

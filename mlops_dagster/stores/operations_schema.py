@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-VERSION = 1
+VERSION = 2
 
 metadata = sa.MetaData()
 
@@ -113,6 +113,8 @@ findings = sa.Table(
     _text("because"),
     _text("champion_version", nullable=True),
     sa.Index("mlops_findings_of", "model", "segment", "id"),
+    sa.Index("mlops_findings_since", "model", "segment", "at"),
+    sa.Index("mlops_findings_champion", "model", "segment", "champion_version", "id"),
     sqlite_autoincrement=True,
 )
 
@@ -128,6 +130,7 @@ decisions = sa.Table(
     _text("run_key"),
     sa.Column("evidence", Json, nullable=False),
     sa.Index("mlops_decisions_of", "model", "segment", "id"),
+    sa.Index("mlops_decisions_by_time", "model", "segment", "at", "id"),
     sqlite_autoincrement=True,
 )
 
@@ -149,6 +152,18 @@ moves = sa.Table(
     sqlite_autoincrement=True,
 )
 
+workers = sa.Table(
+    "mlops_workers",
+    metadata,
+    _text("worker", primary_key=True),
+    *_model(),
+    _text("address"),
+    _text("version"),
+    _text("problem"),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("seen_at", Instant, nullable=False),
+)
+
 sa.Index(
     "mlops_one_open_move",
     moves.c.model,
@@ -157,3 +172,11 @@ sa.Index(
     sqlite_where=moves.c.state == "open",
     postgresql_where=moves.c.state == "open",
 )
+
+
+@sa.event.listens_for(metadata, "after_create")
+def _create_indexes(_metadata: sa.MetaData, connection: sa.Connection, **_told: Any) -> None:
+    """Make the indexes that a table of an older format lacks; only new tables get theirs unasked."""
+    for table in metadata.sorted_tables:
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)

@@ -13,9 +13,18 @@ from mlops_dagster.records import Decision, Finding, Move
 from mlops_dagster.stores import operations_schema as schema
 from mlops_dagster.stores.database import Database, create_sqlite, sqlite_url
 from mlops_dagster.stores.leases import Leases
-from mlops_dagster.stores.operations import LEASE, Pointer
+from mlops_dagster.stores.operations import (
+    ALL_FINDINGS,
+    LEASE,
+    FindingFilter,
+    Pointer,
+    Worker,
+)
 from mlops_dagster.stores.operations_rows import (
+    AUTHORS,
+    chosen_findings,
     insert,
+    newest_of_author,
     of,
     put_finding,
     read_decision,
@@ -151,27 +160,42 @@ class SqlOperations:
         return int(largest or 0)
 
     def findings(
-        self, model: str, segment: str, *, after: int = 0, limit: int = 10_000
+        self,
+        model: str,
+        segment: str,
+        *,
+        after: int = 0,
+        limit: int = 10_000,
+        only: FindingFilter = ALL_FINDINGS,
     ) -> list[tuple[int, Finding]]:
         """List findings whose id is larger, oldest first. A replaced finding gets a new id."""
-        chosen = (
-            sa.select(schema.findings)
-            .where(*of(schema.findings, model, segment), schema.findings.c.id > after)
-            .order_by(schema.findings.c.id)
-            .limit(limit)
-        )
+        chosen = chosen_findings(model, segment, only).where(schema.findings.c.id > after)
         with self._database.reading() as connection:
-            return [read_finding(row) for row in connection.execute(chosen).mappings()]
+            rows = connection.execute(chosen.order_by(schema.findings.c.id).limit(limit))
+            return [read_finding(row) for row in rows.mappings()]
+
+    def newest_findings(
+        self, model: str, segment: str, *, limit: int = 1_000, only: FindingFilter = ALL_FINDINGS
+    ) -> list[Finding]:
+        """List the findings kept last, newest first."""
+        chosen = chosen_findings(model, segment, only)
+        with self._database.reading() as connection:
+            rows = connection.execute(chosen.order_by(schema.findings.c.id.desc()).limit(limit))
+            return [read_finding(row)[1] for row in rows.mappings()]
 
     def add_decision(self, decision: Decision) -> None:
-        """Keep a decision; only the newest of equal consecutive noes is kept (`at` moves on)."""
+        """Keep a decision. Equal consecutive noes of one author are one, whose `at` moves on.
+
+        The author is `evidence["by"]`: what others decide in between does not count.
+        """
         with self._database.writing(alone=f"decide:{decision.model}") as connection:
-            newest = connection.execute(
+            last = connection.execute(
                 sa.select(schema.decisions)
                 .where(*of(schema.decisions, decision.model, decision.segment))
-                .order_by(schema.decisions.c.id.desc())
-                .limit(1)
-            ).one_or_none()
+                .order_by(schema.decisions.c.at.desc(), schema.decisions.c.id.desc())
+                .limit(AUTHORS)
+            )
+            newest = newest_of_author(last, decision)
             values = dataclasses.asdict(decision)
             if newest is not None and same_no(newest, decision):
                 again = schema.decisions.update().where(schema.decisions.c.id == newest.id)
@@ -187,7 +211,9 @@ class SqlOperations:
         if action is not None:
             chosen = chosen.where(schema.decisions.c.action == action)
         with self._database.reading() as connection:
-            rows = connection.execute(chosen.order_by(schema.decisions.c.id.desc()).limit(limit))
+            # By time: an equal no keeps its row, and its number.
+            newest_first = (schema.decisions.c.at.desc(), schema.decisions.c.id.desc())
+            rows = connection.execute(chosen.order_by(*newest_first).limit(limit))
             return [read_decision(row) for row in rows.mappings()]
 
     # --- THE LEDGER OF MOVES ---
@@ -261,3 +287,28 @@ class SqlOperations:
         with self._database.reading() as connection:
             row = connection.execute(chosen).mappings().one_or_none()
         return Move(**row) if row else None
+
+    # --- WHO ANSWERS ---
+
+    def beat(self, worker: Worker) -> None:
+        """Keep what a worker tells of itself, in place of what it told before."""
+        values = dataclasses.asdict(worker)
+        with self._database.writing() as connection:
+            told = insert(connection, schema.workers).values(**values)
+            connection.execute(
+                told.on_conflict_do_update(index_elements=schema.workers.primary_key, set_=values)
+            )
+
+    def leave(self, worker: str) -> None:
+        """Forget a worker that ended."""
+        with self._database.writing() as connection:
+            connection.execute(schema.workers.delete().where(schema.workers.c.worker == worker))
+
+    def workers(self, model: str, segment: str, *, since: datetime) -> list[Worker]:
+        """List the workers that told of themselves since an instant."""
+        chosen = sa.select(schema.workers).where(
+            *of(schema.workers, model, segment), schema.workers.c.seen_at >= since
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(chosen.order_by(schema.workers.c.worker)).mappings()
+            return [Worker(**row) for row in rows]

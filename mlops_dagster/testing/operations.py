@@ -10,7 +10,7 @@ import pytest
 
 from mlops_dagster.errors import ConflictError, StoreError
 from mlops_dagster.records import Decision, Finding, Move, Outcome
-from mlops_dagster.stores.operations import Operations, Pointer
+from mlops_dagster.stores.operations import FindingFilter, Operations, Pointer
 
 MODEL = ("churn", "all")
 AT = datetime(2026, 3, 1, 12, 30, 0, 250, tzinfo=UTC)
@@ -170,6 +170,34 @@ class OperationsContract:
         assert operations.findings(*MODEL, after=last) == []
         assert len(operations.findings(*MODEL, limit=1)) == 1
 
+    def test_findings_are_chosen_by_what_they_say(self, operations: Operations) -> None:
+        operations.add_findings(
+            [
+                a_finding(champion_version="1"),
+                a_finding(subject="sex", outcome=Outcome.PASSED, champion_version="1"),
+                a_finding(signal="data_age"),
+                a_finding(subject="late", at=AT + SOON, champion_version="2"),
+            ]
+        )
+
+        def subjects(**asked: Any) -> list[str]:
+            found = operations.findings(*MODEL, only=FindingFilter(**asked))
+            return [one.subject for _, one in found]
+
+        assert subjects(signals=frozenset({"feature_drift"})) == ["age", "sex", "late"]
+        assert subjects(outcome=Outcome.PASSED) == ["sex"]
+        assert subjects(champion="1") == ["age", "sex"]
+        assert subjects(since=AT) == ["late"]
+        assert subjects(since=AT, champion="1") == []
+
+    def test_the_newest_findings_come_first(self, operations: Operations) -> None:
+        operations.add_findings([a_finding(subject=subject) for subject in "abc"])
+        found = operations.newest_findings(*MODEL, limit=2)
+        assert [one.subject for one in found] == ["c", "b"]
+        operations.add_findings([a_finding(subject="a")])
+        only = FindingFilter(outcome=Outcome.REFUSED)
+        assert operations.newest_findings(*MODEL, limit=1, only=only) == [a_finding(subject="a")]
+
     def test_the_same_window_again_replaces_the_finding_under_a_new_id(
         self, operations: Operations
     ) -> None:
@@ -187,7 +215,7 @@ class OperationsContract:
         operations.add_decision(a_decision())
         operations.add_decision(a_decision(at=later, evidence={"n": [1, None]}))
         assert operations.decisions(*MODEL) == [a_decision(at=later, evidence={"n": [1, None]})]
-        yes = a_decision(action="retrain", reason="drift", run_key="k")
+        yes = a_decision(action="retrain", reason="drift", run_key="k", at=later)
         operations.add_decision(yes)
         operations.add_decision(yes)
         operations.add_decision(a_decision(at=later))
@@ -198,6 +226,21 @@ class OperationsContract:
             "none",
         ]
         assert operations.decisions(*MODEL, action="retrain", limit=1) == [yes]
+
+    def test_equal_noes_of_two_authors_are_kept_once_each_and_the_last_comes_first(
+        self, operations: Operations
+    ) -> None:
+        for minute in range(6):
+            by = {"by": "ages" if minute % 2 else "drift"}
+            said = "nothing new" if minute % 2 else "too early"
+            at = AT + timedelta(minutes=minute)
+            operations.add_decision(a_decision(because=said, at=at, evidence=by))
+        assert operations.decisions(*MODEL) == [
+            a_decision(
+                because="nothing new", at=AT + timedelta(minutes=5), evidence={"by": "ages"}
+            ),
+            a_decision(because="too early", at=AT + timedelta(minutes=4), evidence={"by": "drift"}),
+        ]
 
     # --- THE LEDGER OF MOVES ---
 

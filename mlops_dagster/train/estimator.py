@@ -14,10 +14,19 @@ from mlops_dagster.train.spec import EncodeSpec, TrainSpec
 def resolve_estimator(path: str) -> type[Any]:
     """Import an estimator's class. Raises: SpecError saying which half is wrong."""
     module_name, _, name = path.rpartition(".")
+    if not module_name:
+        message = (
+            f"train.estimator: {path!r} names no module. Write it as 'package.module.Class', such as "
+            "'sklearn.linear_model.LogisticRegression'."
+        )
+        raise SpecError(message)
     try:
-        module = import_module(module_name or name)
+        module = import_module(module_name)
     except ImportError as error:
-        message = f"train.estimator: {module_name!r} cannot be imported: {first_line(error)}"
+        message = (
+            f"train.estimator: {module_name!r} cannot be imported: {first_line(error)}. "
+            "Check the path, or install the package that has it."
+        )
         raise SpecError(message) from error
     found = getattr(module, name, None)
     if not inspect.isclass(found) or not hasattr(found, "fit"):
@@ -38,7 +47,8 @@ def make_estimator(spec: TrainSpec, task: Task) -> Any:
         raise SpecError(message)
     if not task.is_classification and hasattr(estimator, "predict_proba"):
         message = (
-            f"train.estimator: {spec.estimator} is a classifier, and the task is {task.value}."
+            f"train.estimator: {spec.estimator} is a classifier, and the task is {task.value}. "
+            "Use a regressor."
         )
         raise SpecError(message)
     return estimator

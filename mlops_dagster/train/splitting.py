@@ -32,6 +32,7 @@ def split_rows(
 
     Raises: DataNotFitError when one side has too few rows or classes to learn or to judge.
     """
+    _refuse_timeless(model, rows)
     chosen = split or default_split(model, rows)
     held = _held_out(model, rows, chosen, seed)
     parts = Parts(
@@ -84,16 +85,38 @@ def _some(count: int, share: float, chance: np.random.Generator) -> np.ndarray:
     return held
 
 
+def _refuse_timeless(model: ModelIdentity, rows: pd.DataFrame) -> None:
+    if model.event_time and rows[model.event_time].isna().all():
+        message = (
+            f"{model.address}/train: none of {len(rows):,} rows has a value in the event_time column "
+            f"{model.event_time!r}. Mend the source, or leave event_time out of the declaration."
+        )
+        raise DataNotFitError(message)
+
+
 def _refuse_thin(model: ModelIdentity, rows: pd.DataFrame, parts: Parts) -> None:
     for name, places in (("training", parts.train), ("holdout", parts.holdout)):
         if len(places) < _LEAST:
             message = (
                 f"{model.address}/train: {len(places)} of {len(rows):,} rows for {name}; at least "
-                f"{_LEAST} are needed. Change train.split, or wait for more rows."
+                f"{_LEAST} are needed.{_span(model, rows)} Change train.split, or wait for more rows."
             )
             raise DataNotFitError(message)
     if model.task.is_classification:
         _refuse_classes(model, rows[model.target], parts)
+    elif not pd.api.types.is_numeric_dtype(target := rows[model.target]):
+        message = (
+            f"{model.address}/train: {model.target!r} holds no numbers but {target.iloc[0]!r} and the "
+            "like, a regression needs numbers. Mend the source, or declare a classification."
+        )
+        raise DataNotFitError(message)
+
+
+def _span(model: ModelIdentity, rows: pd.DataFrame) -> str:
+    if not model.event_time:
+        return ""
+    times = rows[model.event_time]
+    return f" {model.event_time!r} runs from {times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}."
 
 
 def _refuse_classes(model: ModelIdentity, target: "pd.Series[Any]", parts: Parts) -> None:

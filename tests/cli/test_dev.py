@@ -3,8 +3,17 @@ import sys
 from threading import Event
 
 import pytest
+from click.testing import CliRunner
 
-from mlops_dagster.cli.dev import dagster_command, end_all, mlflow_command, running, wait_for_end
+from mlops_dagster.cli.dev import (
+    dagster_command,
+    end_all,
+    mlflow_command,
+    running,
+    wait_for_end,
+    without_noise,
+)
+from mlops_dagster.cli.main import main
 from mlops_dagster.errors import StoreError
 
 WAITS = [sys.executable, "-c", "import threading; threading.Event().wait()"]
@@ -25,6 +34,49 @@ def test_a_process_that_ended_already_is_left_alone():
         processes["MLflow"].wait(30)
     end_all([processes["MLflow"]])
     assert processes["MLflow"].returncode == 3
+
+
+def test_the_last_lines_of_a_process_that_ended_by_itself_are_shown(capfdbinary):
+    says = [sys.executable, "-c", "raise SystemExit('the port is taken')"]
+    with (
+        pytest.raises(StoreError, match="its last lines are above"),
+        running({"MLflow": says}, os.environ) as processes,
+    ):
+        wait_for_end(processes, Event())
+    assert capfdbinary.readouterr().out == b"the port is taken\n"
+
+
+def test_what_a_process_says_when_it_is_ended_is_not_shown(capfdbinary):
+    says = "import threading; print('started', flush=True); threading.Event().wait()"
+    with running({"Dagster": [sys.executable, "-c", says]}, os.environ):
+        pass
+    assert b"KeyboardInterrupt" not in capfdbinary.readouterr().out
+
+
+def test_debug_lines_and_the_warnings_of_libraries_are_left_out():
+    said = b"""\
+/venv/click/core.py:911: SupersessionWarning: Function `dev_command` is superseded.
+  return callback(*args, **kwargs)
+2026-11-21 10:20:07 +0000 - dagster - INFO - Launching Dagster services...
+2026-11-21 10:20:23 +0000 - dagster - DEBUG - churn_update - RUN_START - Started.
+/venv/mlflow/server/fastapi_app.py:23: StarletteDeprecationWarning: wsgi is deprecated.
+  from starlette.middleware.wsgi import WSGIResponder
+/home/ada/churn/features.py:7: RuntimeWarning: divide by zero
+  return rows.a / rows.b
+""".splitlines(keepends=True)
+    assert list(without_noise(said)) == [said[2], *said[-2:]]
+
+
+def test_an_address_of_mlflow_is_shown_without_its_password(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://ada:secret@mlflow.example/shop")
+    # Dagster refuses a port that is none, so it ends by itself.
+    (tmp_path / "workspace.yaml").write_text("load_from: []\n")
+    result = CliRunner().invoke(main, ["dev", "--port", "-1"])
+    assert "MLflow   https://mlflow.example/shop\n" in result.output
+    assert "secret" not in result.output
 
 
 def test_both_pages_are_for_this_machine_only(tmp_path):

@@ -70,6 +70,7 @@ def test_two_columns_together_are_a_key():
         {
             "shop_id": [number // 10 for number in range(100)],
             "order_nr": [number % 10 for number in range(100)],
+            "size": [float(number % 7) for number in range(100)],
             "late": [number % 2 for number in range(100)],
         }
     )
@@ -96,9 +97,18 @@ def test_numbers_that_never_repeat_are_not_taken_for_the_target():
 
 
 def test_a_column_that_orders_the_target_by_itself_is_left_out():
-    rows = pd.DataFrame({"months": [n * 0.5 for n in range(60)], "late": [0] * 30 + [1] * 30})
+    months, sizes = [n * 0.5 for n in range(60)], [float(n % 7) for n in range(60)]
+    rows = pd.DataFrame({"months": months, "size": sizes, "late": [0] * 30 + [1] * 30})
     excluded = guess(rows, target="late").excluded
     assert "orders the target almost perfectly" in excluded["months"]
+
+
+def test_rare_labels_among_many_are_named():
+    plans = ["basic"] * 10 + ["plus"] * 10 + ["pro"] * 9 + ["gold"]
+    rows = pd.DataFrame({"size": [float(n % 7) for n in range(30)], "plan": plans})
+    guesses = guess(rows, target="plan")
+    assert guesses.task is Task.MULTICLASS
+    assert guesses.task_because.endswith("hardly to be learned from so few rows: 'gold' (1)")
 
 
 BROKEN = {
@@ -111,6 +121,19 @@ BROKEN = {
     "half known": ({"left": [0, 1] * 5 + [None] * 30}, "'left' is known in 10 of 40 rows"),
     "one class": ({"left": [1] * 30}, "'left' is 1 in every row"),
     "rare class": ({"left": [1] * 2 + [0] * 28}, "'left' is 1 in only 2 of 30 rows"),
+    "a slip": (
+        {"left": ["no"] * 20 + ["yes"] * 9 + ["yess"]},
+        r"'left' is 'no', 'yes' but for a few rows: 'yess' \(1\)\. Mend those labels",
+    ),
+    "a code": ({"left": [0] * 20 + [1] * 8 + [9] * 2}, r"'left' is 0, 1 but .*: 9 \(2\)"),
+    "only the target": (
+        {"left": [0, 1] * 15},
+        "nothing to learn 'left' from: there is no other column",
+    ),
+    "no inputs": (
+        {"left": [0, 1] * 15, "id": range(30), "empty": [None] * 30},
+        "the other columns are no inputs .*'id': names a row; 'empty': empty in every row",
+    ),
     "free text": ({"left": [f"t{number}" for number in range(30)]}, "neither a label nor a number"),
     "dates": ({"left": [f"2024-01-{day:02}" for day in range(1, 31)]}, "'left' holds dates"),
     "mixed": (

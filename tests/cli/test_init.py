@@ -1,4 +1,7 @@
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,6 +67,39 @@ def test_a_name_of_pythons_own_gets_another_package(tables, tmp_path):
     assert (tmp_path / "p/queue_model/lifecycle.yaml").exists()
 
 
+def test_a_word_of_the_language_gets_another_package(tables, tmp_path):
+    result = init(
+        "class", "--data", tables / "cancer.csv", "--target", "target", folder=tmp_path / "p"
+    )
+    assert result.exit_code == 0, result.output
+    assert "class_model.definitions" in (tmp_path / "p/workspace.yaml").read_text()
+
+
+def test_the_commands_run_with_the_python_that_made_the_project(tables, tmp_path):
+    init("churn", "--data", tables / "messy.csv", "--target", "left", folder=tmp_path / "p")
+    planned = subprocess.run(
+        ["make", "-n", "run", "test"],
+        cwd=tmp_path / "p",
+        env={"PATH": os.defpath},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert f'"{sys.executable}" -m mlops_dagster.cli.main run churn' in planned
+    assert f'"{sys.executable}" -m pytest -q tests' in planned
+    assert "The tests need pytest: pip install pytest" in planned
+
+
+def test_a_csv_file_of_another_kind_is_read_and_declared_as_it_was_said(tmp_path):
+    lines = [f"{n % 7};Café {n % 3};{n % 2}" for n in range(40)]
+    (tmp_path / "visits.csv").write_text("\n".join(["size;place;left", *lines]), "latin-1")
+    said = ("--delimiter", ";", "--encoding", "latin-1", "--target", "left")
+    result = init("visits", "--data", tmp_path / "visits.csv", *said, folder=tmp_path / "p")
+    assert result.exit_code == 0, result.output
+    source = load_lifecycle(tmp_path / "p/visits/lifecycle.yaml").ingest.source
+    assert (source.options.delimiter, source.options.encoding) == (";", "latin-1")
+
+
 def test_a_password_never_reaches_a_file_or_the_screen(tables, tmp_path):
     url = f"sqlite://ada:secret@/{tables / 'cellar.db'}"
     result = init("wine", "--data", url, "--target", "target", folder=tmp_path / "p")
@@ -90,6 +126,21 @@ BROKEN = {
     "no table": (["--data", "picture.csv"], "cannot be read as csv|column number"),
     "unknown kind": (["--data", "notes.docx"], "suffix"),
     "missing target": (["--data", "customers.csv", "--target", "churnd"], "Did you mean 'churned'"),
+    "semicolons": (
+        ["--data", "semicolons.csv"],
+        "one column, 'id;churned'; is the delimiter ';'.*--delimiter ';'",
+    ),
+    "tabs": (["--data", "tabs.csv"], "is the delimiter .*--delimiter tab"),
+    "latin-1": (
+        ["--data", "latin.csv"],
+        "latin.csv is not UTF-8 text: column 'place'.*--encoding latin-1",
+    ),
+    "latin-1 header": (["--data", "header.csv"], "header.csv is not UTF-8 text: its first line"),
+    "long delimiter": (["--data", "customers.csv", "--delimiter", ";;"], "needed is one character"),
+    "no encoding": (
+        ["--data", "customers.csv", "--encoding", "klingon"],
+        "'klingon' is no encoding",
+    ),
     "no database": (["--data", "sqlite:///nowhere.db"], "there is no file nowhere.db"),
     "no address": (["--data", "postgresql://host:notaport/db"], "no SQLAlchemy address"),
 }
@@ -101,6 +152,10 @@ def test_on_a_broken_table_nothing_is_written_and_it_says_why(case, tmp_path, mo
     Path("customers.csv").write_text("id,churned\n" + "\n".join(f"{n},{n % 2}" for n in range(40)))
     Path("picture.csv").write_bytes(bytes(range(256)) * 20)
     Path("notes.docx").write_text("x")
+    Path("semicolons.csv").write_text("id;churned\n" + "1;0\n" * 40)
+    Path("tabs.csv").write_text("id\tchurned\n" + "1\t0\n" * 40)
+    Path("latin.csv").write_text("place,churned\n" + "Café,0\n" * 40, "latin-1")
+    Path("header.csv").write_text("café,churned\n" + "1,0\n" * 40, "latin-1")
     before = written(tmp_path)
     arguments, message = BROKEN[case]
     result = init("churn", "--target", "churned", *arguments, folder=tmp_path / "p")

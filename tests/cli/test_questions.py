@@ -63,9 +63,41 @@ def test_a_time_that_is_none_is_refused(bench):
     assert "'yesterday' is no ISO 8601 time" in result.stderr
 
 
-def test_a_model_without_history_says_so(bench):
+def decide(bench: Workbench, action: str, because: str, *, at: datetime) -> None:
+    bench.operations.add_decision(
+        Decision(
+            model="churn", segment="all", action=action, reason="new_data", because=because, at=at
+        )
+    )
+
+
+def test_a_model_that_was_never_live_says_so(bench):
+    decide(bench, "none", "12 new rows; at least 100 are needed.", at=MAY)
     assert "nothing was ever put live" in ask("history", "churn").output
-    assert "no decision was needed yet" in ask("why", "churn").output
+
+
+def test_a_model_without_a_decision_names_what_decides(bench):
+    promote(bench, None, "1", at=MAY, why="The first version.")
+    told = ask("why", "churn").output
+    assert "no decision was needed yet. The sensors decide; `mlops-dagster dev` turns" in told
+
+
+@pytest.mark.parametrize("command", ["status", "why", "history"])
+def test_a_name_that_left_no_trace_is_refused_with_the_nearest(command, bench, tmp_path):
+    for place in ("churn/all", "orders/DE"):
+        (tmp_path / "home/lake/records" / place).mkdir(parents=True)
+    result = ask(command, "chrun")
+    assert result.exit_code == 1
+    assert "no trace of a model 'chrun'" in result.stderr
+    assert "Did you mean 'churn'? Known: ['churn', 'orders/DE']." in result.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "why", "history"])
+def test_a_question_in_an_empty_folder_leaves_it_empty(command, bench, tmp_path):
+    result = ask(command, "churn")
+    assert result.exit_code == 1
+    assert "Nothing ran there yet." in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_why_tells_a_yes_and_a_no_with_their_reasons(bench):
@@ -73,16 +105,7 @@ def test_why_tells_a_yes_and_a_no_with_their_reasons(bench):
         ("none", "12 new rows; at least 100 are needed.", MAY),
         ("retrain", "134 new rows since the last training.", JUNE),
     ):
-        bench.operations.add_decision(
-            Decision(
-                model="churn",
-                segment="all",
-                action=action,
-                reason="new_data",
-                because=because,
-                at=at,
-            )
-        )
+        decide(bench, action, because, at=at)
     assert ask("why", "churn").output.splitlines() == [
         "2024-06-01 00:00  retrain  new_data: 134 new rows since the last training.",
         "2024-05-01 00:00  no       new_data: 12 new rows; at least 100 are needed.",
@@ -92,6 +115,6 @@ def test_why_tells_a_yes_and_a_no_with_their_reasons(bench):
 def test_setup_prepares_a_store_that_is_not_ours(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("MLOPS_OPERATIONS_URL", f"sqlite:///{tmp_path / 'theirs.db'}")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
-    assert ask("why", "churn").exit_code == 1
+    assert "no trace" not in ask("why", "churn").stderr
     assert "operations  ready" in ask("setup").output
-    assert ask("why", "churn").exit_code == 0
+    assert "no trace of a model 'churn'" in ask("why", "churn").stderr

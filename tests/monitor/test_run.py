@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from mlops_dagster.errors import SpecError, StoreError
-from mlops_dagster.monitor.due import state_of
+from mlops_dagster.monitor.due import judged_before, state_of
 from mlops_dagster.monitor.spec import DriftSpec, MonitorSpec
 from mlops_dagster.records import Outcome, Severity
 from tests.monitor.conftest import SPEC, START, WEEK, week_of_rows
@@ -119,6 +119,14 @@ def test_without_a_champion_only_the_age_of_the_data_is_judged(shop):
         "data_age"
     ]
     assert record.champion_version is None
+
+
+def test_what_was_judged_before_are_the_drift_findings_with_this_champion(shop):
+    begin(shop, week_of_rows(4))
+    before = judged_before(shop.context, version="1")
+    assert {one.signal for one in before} == {"feature_drift", "prediction_drift"}
+    assert judged_before(shop.context, version="2") == []
+    assert judged_before(shop.context, version=None) == []
 
 
 def test_without_drift_declared_the_checks_say_so(shop):

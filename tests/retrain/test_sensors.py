@@ -1,5 +1,6 @@
 """The sensors on a real Dagster instance and real stores: what they ask for, once, and why not."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ from mlops_dagster.clock import ReplayClock, wall_now
 from mlops_dagster.declaration import ModelIdentity, Task
 from mlops_dagster.records import Finding, Outcome, Snapshot
 from mlops_dagster.resources import MODEL, SEGMENT, WORKBENCH_KEY, WorkbenchResource
+from mlops_dagster.retrain import open_runs
 from mlops_dagster.retrain.sensors import Watched, build_drift_sensor, build_freshness_sensor
 from mlops_dagster.retrain.spec import RetrainSpec
 from mlops_dagster.stores.accepted import accept
@@ -47,18 +49,17 @@ class Scene:
         self.bench = self.resource.open()
         self.state: str | None = "one"
         self.cursors: dict[str, str | None] = {}
-        watched = [
-            Watched(
-                model=MODEL_ID,
-                policy=RetrainSpec(
-                    triggers=("new_data", "drift", "failed_check"),
-                    min_new_rows=3,
-                    cooldown=timedelta(days=7),
-                ),
-                max_age=timedelta(days=2),
-                source_state=lambda: self.state,
-            )
-        ]
+        self.watched = Watched(
+            model=MODEL_ID,
+            policy=RetrainSpec(
+                triggers=("new_data", "drift", "failed_check"),
+                min_new_rows=3,
+                cooldown=timedelta(days=7),
+            ),
+            max_age=timedelta(days=2),
+            source_state=lambda: self.state,
+        )
+        watched = [self.watched]
         every = timedelta(seconds=30)
         self.sensors = {
             "freshness": build_freshness_sensor(
@@ -94,6 +95,29 @@ class Scene:
             breaks()
 
         return made
+
+    def begin(self, request: dg.RunRequest, status: dg.DagsterRunStatus) -> dg.DagsterRun:
+        """Leave a run of a request in a state, as a killed process does."""
+        [job] = [one for one in JOBS if one.name == request.job_name]
+        run = self.instance.create_run_for_job(job, status=status, tags=request.tags)
+        self.instance.report_engine_event("begun", run)
+        return run
+
+    def refuse_rows(self, run_id: str) -> None:
+        rows = pa.table({"id": [1], "left": [1.0]})
+        table = self.bench.tables.overwrite("churn/all/validated_data", rows)
+        record = Snapshot(
+            model="churn", segment="all", run_id=run_id, made_at=self.clock.now(),
+            recorded_at=wall_now(), data_version="v1:bad", table=table.ref, new_rows=0, through=1,
+            outcome=Outcome.REFUSED, because="not_null__age: 12 % null.",
+        )  # fmt: skip
+        address = RecordAddress(
+            model="churn", segment="all", noun="validated_data", run_id=run_id, step="s"
+        )
+        self.bench.records.write(address, record)
+
+    def pass_time(self, **length: int) -> None:
+        self.clock.set(self.clock.now() + timedelta(**length))
 
     def accept_rows(self, count: int, *, newest: datetime = NOW) -> None:
         ids = list(range(count))
@@ -146,7 +170,7 @@ def test_a_request_that_never_started_is_asked_for_again_under_the_same_key(scen
     assert repeated.run_key == request.run_key
 
 
-def test_a_run_that_failed_is_tried_again_under_another_key_and_not_for_ever(scene):
+def test_a_run_that_failed_is_tried_again_under_another_key_three_times_at_once(scene):
     keys = []
     for _ in range(5):
         requests, _ = scene.look("freshness")
@@ -157,6 +181,125 @@ def test_a_run_that_failed_is_tried_again_under_another_key_and_not_for_ever(sce
     assert len(keys) == 3
     assert len(set(keys)) == 3
     assert keys[1].endswith(":attempt:2")
+
+
+def test_a_run_that_failed_three_times_is_tried_again_later_and_later(scene):
+    for _ in range(3):
+        scene.obey(scene.look("freshness")[0][0], fail=True)
+    requests, reason = scene.look("freshness")
+    assert requests == []
+    assert "the runs that took it in failed, one more comes later" in reason
+    for number, hours in ((4, 1), (5, 2), (6, 4)):
+        scene.pass_time(minutes=hours * 60 - 1)
+        assert scene.look("freshness")[0] == []
+        scene.pass_time(minutes=1)
+        [request], _ = scene.look("freshness")
+        assert request.run_key == f"update:churn/all:state:one:attempt:{number}"
+        scene.obey(request, fail=True)
+    scene.pass_time(hours=8)
+    scene.obey(scene.look("freshness")[0][0])
+    _, reason = scene.look("freshness")
+    assert "Nothing new at the source" in reason
+
+
+def test_a_run_that_was_canceled_is_tried_again(scene):
+    [request], _ = scene.look("freshness")
+    scene.begin(request, dg.DagsterRunStatus.CANCELED)
+    [again], _ = scene.look("freshness")
+    assert again.run_key == f"{request.run_key}:attempt:2"
+
+
+def test_a_run_that_was_killed_is_tried_again_once_it_was_silent_for_a_while(scene, monkeypatch):
+    [request], _ = scene.look("freshness")
+    run = scene.begin(request, dg.DagsterRunStatus.STARTED)
+    requests, reason = scene.look("freshness")
+    assert requests == []
+    assert f"run {run.run_id[:8]} is still open" in reason
+    later = wall_now() + timedelta(minutes=11)
+    monkeypatch.setattr(open_runs, "wall_now", lambda: later)
+    with scene.bench.operations.hold(f"run:churn/all:{run.run_id}", holder=run.run_id):
+        assert scene.look("freshness")[0] == []
+    [again], _ = scene.look("freshness")
+    assert again.run_key == f"{request.run_key}:attempt:2"
+
+
+def test_new_data_while_the_run_of_the_old_fails_is_taken_in_at_once(scene):
+    for _ in range(3):
+        scene.obey(scene.look("freshness")[0][0], fail=True)
+    scene.state = "two"
+    [request], _ = scene.look("freshness")
+    assert request.run_key == "update:churn/all:state:two"
+
+
+def test_a_sensor_under_another_name_goes_on_where_the_old_one_failed(scene):
+    for _ in range(3):
+        scene.obey(scene.look("freshness")[0][0], fail=True)
+    scene.sensors["freshness"] = build_freshness_sensor(
+        [scene.watched], name="renamed", jobs=JOBS, running=False, interval=timedelta(seconds=30)
+    )
+    scene.look("freshness")
+    scene.pass_time(hours=1)
+    [request], _ = scene.look("freshness")
+    assert request.run_key == "update:churn/all:state:one:attempt:4"
+
+
+def test_refused_data_were_seen_and_are_not_taken_in_again(scene):
+    [request], _ = scene.look("freshness")
+    scene.refuse_rows(scene.obey(request, fail=True).run_id)
+    scene.pass_time(hours=30)
+    requests, reason = scene.look("freshness")
+    assert requests == []
+    assert "Nothing new at the source" in reason
+
+
+def test_a_run_that_somebody_started_by_hand_counts_as_open(scene):
+    with scene.bench.operations.hold("run:churn/all:0123456789", holder="0123456789"):
+        requests, reason = scene.look("freshness")
+    assert requests == []
+    assert "run 01234567 is still open" in reason
+    assert len(scene.look("freshness")[0]) == 1
+
+
+def test_a_source_without_state_is_asked_again_when_its_age_passed_once_more(scene):
+    scene.state = None
+    scene.obey(scene.look("freshness")[0][0])
+    scene.accept_rows(2)
+    scene.obey(scene.look("freshness")[0][0])  # the first model
+    asked = []
+    for day in range(1, 9):
+        scene.pass_time(days=1)
+        for request in scene.look("freshness")[0]:
+            asked.append((day, request.job_name))
+            scene.obey(request)
+    assert asked == [(day, "churn_update") for day in (3, 4, 6, 8)]
+
+
+def test_two_sensors_that_say_no_in_turn_keep_one_no_each(scene):
+    scene.state = None
+    scene.obey(scene.look("freshness")[0][0])
+    for _ in range(4):
+        scene.look("drift")
+        scene.look("freshness")
+    kept = scene.bench.operations.decisions("churn", "all")
+    assert sorted(one.evidence["by"] for one in kept if one.action == "none") == [
+        "churn_drift_sensor",
+        "churn_freshness_sensor",
+    ]
+
+
+def test_an_alarm_is_heard_among_thousands_of_other_findings(scene):
+    scene.accept_rows(50)
+    scene.obey(scene.look("drift")[0][0])  # the first model
+    scene.pass_time(days=8)
+    scene.alarm()
+    quiet = Finding(
+        model="churn", segment="all", signal="data_age", subject="", outcome=Outcome.PASSED,
+        value=1.0, limit=2.0, rows=9, window_start=None, window_end=None, at=scene.clock.now(),
+        because="1 h old.",
+    )  # fmt: skip
+    scene.bench.operations.add_findings(replace(quiet, subject=str(one)) for one in range(1_200))
+    [request], _ = scene.look("drift")
+    assert request.tags["mlops_dagster/reason"] == "drift"
 
 
 def test_OR3_data_past_its_age_schedules_one_corrective_run(scene):
@@ -235,3 +378,22 @@ def test_a_model_that_cannot_be_judged_does_not_raise_and_is_named(scene, tmp_pa
         instance=scene.instance, resources={WORKBENCH_KEY: scene.resource}
     )
     assert "no answer from db.example" in sensor(context).skip_reason.skip_message
+
+
+def test_a_source_that_breaks_is_told_in_the_decision_and_the_other_models_go_on(scene):
+    def broken() -> str:
+        raise KeyError("bucket")
+
+    other = MODEL_ID.model_copy(update={"name": "fraud"})
+    both = [replace(scene.watched, model=other, source_state=broken), scene.watched]
+    sensor = build_freshness_sensor(
+        both, name="both", jobs=JOBS, running=False, interval=timedelta(seconds=30)
+    )
+    context = dg.build_sensor_context(
+        instance=scene.instance, resources={WORKBENCH_KEY: scene.resource}
+    )
+    [request] = sensor(context).run_requests
+    assert request.job_name == "churn_update"
+    [decision] = scene.bench.operations.decisions("fraud", "all")
+    assert decision.action == "none"
+    assert "could not say whether it changed: KeyError: 'bucket'" in decision.because

@@ -19,7 +19,7 @@ from mlops_dagster.serve.run import run
 from mlops_dagster.serve.spec import ServeSpec
 from mlops_dagster.stores.registry import CHAMPION
 from mlops_dagster.workbench import StepContext, Workbench
-from tests.scoring.models import MODEL, artifact_of, register, save, user_package
+from tests.scoring.models import MODEL, register
 
 SPEC = ServeSpec(window=timedelta(days=1), chunk_rows=1_000)
 
@@ -69,24 +69,6 @@ def waiting() -> pd.DataFrame:
             "late": [1.0 if hour < 12 else None for hour in hours],
         }
     )
-
-
-@pytest.fixture(scope="module")
-def folders(points, tmp_path_factory):
-    """Two models, the second of which answers otherwise."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    place = tmp_path_factory.mktemp("models")
-    made = []
-    for number, strength in enumerate((1.0, 0.01)):
-        function = user_package(place / f"s{number}", name=f"servepkg{number}")
-        artifact = artifact_of(points, function, strength=strength)
-        made_of = function(points[["seen", "size"]])[artifact.columns]
-        artifact.pipeline = HistGradientBoostingClassifier(
-            max_iter=5, learning_rate=strength, random_state=0
-        ).fit(made_of, points["late"])
-        made.append(save(artifact, place / f"m{number}", points, package=f"servepkg{number}"))
-    return made
 
 
 @pytest.fixture

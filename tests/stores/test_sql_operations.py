@@ -162,7 +162,7 @@ def test_a_database_without_our_tables_names_the_command_that_makes_them(sqlite)
 
 
 @pytest.mark.parametrize(
-    ("version", "way"), [(2, "Upgrade the package"), (0, "mlops-dagster migrate")]
+    ("version", "way"), [(99, "Upgrade the package"), (0, "mlops-dagster setup")]
 )
 def test_a_database_of_another_format_says_the_way_out(sqlite, version, way):
     SqlOperations.create_schema(sqlite)
@@ -178,6 +178,17 @@ def test_making_the_tables_again_changes_nothing(url, operations):
     operations.add_findings([a_finding()])
     SqlOperations.create_schema(url)
     assert len(operations.findings(*MODEL)) == 1
+
+
+def test_making_the_tables_again_adds_the_indexes_that_an_older_format_lacked(sqlite):
+    SqlOperations.create_schema(sqlite)
+    engine = sa.create_engine(sqlite)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP INDEX mlops_findings_since")
+    SqlOperations.create_schema(sqlite)
+    names = {index["name"] for index in sa.inspect(engine).get_indexes("mlops_findings")}
+    engine.dispose()
+    assert "mlops_findings_since" in names
 
 
 def test_an_unreachable_database_is_named_without_its_password():

@@ -1,0 +1,106 @@
+"""A rollback puts back what served before, and what was removed does not come back by itself."""
+
+from datetime import timedelta
+
+import pytest
+
+from mlops_dagster.clock import wall_now
+from mlops_dagster.deploy.approval import approve
+from mlops_dagster.deploy.moves import champion_of, move_champion
+from mlops_dagster.deploy.rollback import await_workers, roll_back, served_before
+from mlops_dagster.deploy.run import run
+from mlops_dagster.deploy.spec import DeploySpec
+from mlops_dagster.errors import GateRefusedError, StoreError
+from mlops_dagster.records import Outcome
+from mlops_dagster.stores.operations import Worker
+from mlops_dagster.stores.registry import CHALLENGER
+from tests.deploy.test_moves import order, registered, step
+from tests.scoring.models import MODEL, artifact_of, register, save, user_package
+
+AUTOMATIC = DeploySpec(promotion="automatic")
+
+
+@pytest.fixture(scope="module")
+def folder(points, tmp_path_factory):
+    place = tmp_path_factory.mktemp("model")
+    function = user_package(place / "src", name="rollpkg")
+    return save(artifact_of(points, function), place / "model", points, package="rollpkg")
+
+
+@pytest.fixture
+def versions(bench, folder):
+    """Three registered versions; the second serves in place of the first."""
+    for number in ("1", "2", "3"):
+        register(bench, folder, run=f"r{number}")
+    move_champion(bench, MODEL, order("1", instead_of=None))
+    move_champion(bench, MODEL, order("2", instead_of="1"))
+    return bench
+
+
+def worker(bench, version: str, **changes) -> Worker:
+    told = {
+        "worker": "w1", "model": MODEL.name, "segment": "all", "address": "http://127.0.0.1:1",
+        "version": version, "problem": "", "pid": 1, "seen_at": wall_now(),
+    }  # fmt: skip
+    bench.operations.beat(Worker(**told | changes))
+
+
+def test_a_rollback_puts_the_version_before_back_and_bars_the_one_removed(versions):
+    move = roll_back(versions, MODEL, who="ann", why="it answers nonsense")
+    assert (move.kind, move.from_version, move.to_version) == ("rollback", "2", "1")
+    assert champion_of(versions, MODEL) == "1"
+    again = run(step(versions), AUTOMATIC, registered("2", against="1"))
+    assert again.outcome is Outcome.REFUSED
+    assert (
+        "version 2 was rolled back and is barred: it answers nonsense (ann" in again.because.lower()
+    )
+    assert champion_of(versions, MODEL) == "1"
+
+
+def test_after_a_rollback_the_next_version_waits_for_a_person(versions):
+    roll_back(versions, MODEL, who="ann", why="it answers nonsense")
+    waiting = run(step(versions), AUTOMATIC, registered("3", against="1"))
+    assert waiting.outcome is Outcome.NOT_APPLICABLE
+    assert "held since ann rolled version 2 back" in waiting.because
+    assert "mlops-dagster approve" in waiting.because
+    versions.registry.set_alias(MODEL.registered_name, CHALLENGER, "3")
+    approve(versions, MODEL, "3", who="bob", why="looked at it")
+    assert run(step(versions), AUTOMATIC, registered("3", against="1")).version == "3"
+    assert versions.operations.moves(MODEL.name, "all", state="done")[-1].who == "bob"
+
+
+def test_two_rollbacks_go_back_twice_and_a_third_has_nowhere_to_go(versions):
+    move_champion(versions, MODEL, order("3", instead_of="2"))
+    assert roll_back(versions, MODEL, who="ann", why="a").to_version == "2"
+    assert roll_back(versions, MODEL, who="ann", why="b").to_version == "1"
+    with pytest.raises(GateRefusedError, match="nothing to go back to"):
+        roll_back(versions, MODEL, who="ann", why="c")
+    with pytest.raises(GateRefusedError, match="needs a reason"):
+        roll_back(versions, MODEL, who="ann", why=" ")
+
+
+def test_a_version_that_comes_again_counts_where_it_stands_last(versions):
+    move_champion(versions, MODEL, order("1", instead_of="2"))
+    assert served_before(versions.operations.moves(MODEL.name, "all", state="done")) == ["2"]
+
+
+def test_a_rollback_waits_until_every_worker_answers_from_the_version(versions):
+    worker(versions, "1")
+    [told] = await_workers(versions, MODEL, "1", within=timedelta(0))
+    assert told.version == "1"
+    worker(versions, "2", worker="w2", problem="files were changed")
+    with pytest.raises(StoreError, match=r"process 1\): version 2 files were changed"):
+        await_workers(versions, MODEL, "1", within=timedelta(0))
+    worker(versions, "2", worker="w2", seen_at=wall_now() - timedelta(minutes=1))
+    assert len(await_workers(versions, MODEL, "1", within=timedelta(0))) == 1
+
+
+def test_a_version_that_the_endpoint_does_not_follow_is_put_back(versions):
+    worker(versions, "2", problem="it needs pandas==0.1")
+    hasty = DeploySpec(promotion="automatic", confirm_within=timedelta(0))
+    record = run(step(versions), hasty, registered("3", against="2"))
+    assert record.outcome is Outcome.REFUSED
+    assert "version 2 it needs pandas==0.1 Version 2 was put back." in record.because
+    assert champion_of(versions, MODEL) == "2"
+    [loads] = [check for check in record.checks if check.name == "version_loads"]
+    assert loads.outcome is Outcome.REFUSED
