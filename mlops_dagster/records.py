@@ -176,7 +176,15 @@ class Finding:
 
     model: str
     segment: str
-    signal: Literal["data_age", "model_age", "feature_drift", "prediction_drift", "failed_check"]
+    signal: Literal[
+        "data_age",
+        "model_age",
+        "feature_drift",
+        "prediction_drift",
+        "labelled_loss",
+        "failed_check",
+        "overdue",
+    ]
     subject: str
     outcome: Outcome
     value: float | None
@@ -187,6 +195,15 @@ class Finding:
     at: datetime
     because: str
     champion_version: str | None = None
+    severity: Literal["", "minor", "moderate", "major"] = ""
+
+    @property
+    def window(self) -> str:
+        """Which stretch of time or which batch it is about; later ones sort behind."""
+        if self.window_end is not None:
+            return self.window_end.isoformat()
+        _, mark, batch = self.subject.rpartition(" @ batch ")
+        return f"batch {int(batch):012d}" if mark and batch.isdecimal() else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
