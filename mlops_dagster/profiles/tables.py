@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Self, TypeAlias
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.types as kinds
 
@@ -102,25 +104,27 @@ class _Passes:
         if self._reference is not None:
             return self._reference.columns
         empty = {name: _empty(self._schema.field(name).type) for name in self._names}
-        # One thread, so that the sketch of the quantiles is the same each time.
-        self._connection.execute("SET threads = 1")
-        found = self._look(empty)
-        self._connection.execute("RESET threads")
-        return found
+        # In order, so that the sample is of the same rows each time.
+        return self._look(empty)
 
     def _look(self, empty: Mapping[str, ColumnProfile]) -> dict[str, ColumnProfile]:
-        sketches = [_sketched(i, empty[name]) for i, name in enumerate(self._names)]
-        if not sketches:
+        if not self._names:
             return dict(empty)
         total = self._connection.execute("SELECT count(*) FROM source").fetchall()[0][0]
         step = max(total // SAMPLE, 1)
-        numbered = f"(SELECT *, row_number() OVER () AS r FROM {self._cleaned(empty, None)})"
-        query = f"SELECT {', '.join(sketches)} FROM {numbered} WHERE r % {step} = 0"
-        seen = self._connection.execute(query).fetchall()[0]
+        cleaned = self._cleaned(empty, None)
+        numbered = f"(SELECT *, row_number() OVER () AS r FROM {cleaned}) WHERE r % {step} = 0"
+        columns = ", ".join(f"c{i}" for i in range(len(self._names)))
+        query = f"SELECT {columns} FROM {numbered if step > 1 else cleaned}"
+        sample = self._connection.sql(query).to_arrow_table()
+        seen = [
+            _sketched(sample[f"c{i}"].drop_null(), empty[name])
+            for i, name in enumerate(self._names)
+        ]
         few = [
             i
             for i, one in enumerate(seen)
-            if "edges" in one and one["distinct"] <= MOST_STEPS * 1.5
+            if one.edges is not None and one.distinct <= MOST_STEPS * 1.5
         ]
         values = self._distinct(empty, few)
         sampled = max(total // step, 1)
@@ -173,15 +177,6 @@ def _expression(name: str, kind: pa.DataType, bins: ColumnProfile) -> str:
     return f"CASE WHEN isfinite({number}) THEN CAST({bounded} AS DOUBLE) END"
 
 
-def _sketched(place: int, bins: ColumnProfile) -> str:
-    column = f"c{place}"
-    asked = {"distinct": f"approx_count_distinct({column})"}
-    if isinstance(bins, NumericProfile):
-        asked["edges"] = f"approx_quantile({column}, {QUANTILES}::FLOAT[])"
-        asked["lowest"] = f"min({column})"
-    return _struct(asked)
-
-
 def _counted(place: int, bins: ColumnProfile) -> str:
     column = f"c{place}"
     asked = {"rows": f"count({column})"}
@@ -216,16 +211,40 @@ def _literal(number: float) -> str:
 # --- WHAT DUCKDB ANSWERED ---
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sketch:
+    """What a sample of a column holds, without nulls. `edges` are the quantiles of numbers."""
+
+    distinct: int
+    edges: tuple[float, ...] | None = None
+    lowest: float = 0.0
+
+
+def _sketched(values: pa.ChunkedArray, empty: ColumnProfile) -> _Sketch:
+    if not isinstance(empty, NumericProfile):
+        return _Sketch(distinct=pc.count_distinct(values).as_py())
+    if not len(values):
+        return _Sketch(distinct=0, edges=())
+    numbers = np.sort(values.to_numpy())
+    # Of sorted numbers a quantile is the one at its place: no interpolated value that nobody had.
+    places = np.ceil(np.array(QUANTILES) * len(numbers)).astype(int) - 1
+    return _Sketch(
+        distinct=1 + int(np.count_nonzero(np.diff(numbers))),
+        edges=tuple(numbers[np.maximum(places, 0)].tolist()),
+        lowest=float(numbers[0]),
+    )
+
+
 def _cut(
-    empty: ColumnProfile, seen: Mapping[str, Any], values: list[float] | None, sampled: int
+    empty: ColumnProfile, seen: _Sketch, values: list[float] | None, sampled: int
 ) -> ColumnProfile:
     if isinstance(empty, CategoryProfile):
-        text = seen["distinct"] > max(CATEGORY_CAP, sampled / 2)
+        text = seen.distinct > max(CATEGORY_CAP, sampled / 2)
         return CategoryProfile(nulls=0, comparable=empty.comparable and not text)
     steps = values is not None and len(values) <= MOST_STEPS
-    found = values if steps else _steady(seen["edges"] or [], sampled)
+    found = values if steps else _steady(seen.edges or (), sampled)
     edges = np.unique(np.asarray(found, dtype=np.float64))
-    if len(edges) and (steps or edges[0] <= seen["lowest"]):
+    if len(edges) and (steps or edges[0] <= seen.lowest):
         # The smallest value gets a bin of its own, so that anything below it is seen as new.
         below = edges[0] - max(abs(edges[0]), 1.0) * 1e-9
         edges = np.concatenate([[below], edges])

@@ -168,7 +168,7 @@ ALARMS = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(policy=POLICIES, alarms=ALARMS, run_length=st.integers(1, 7_200), rows=st.integers(0, 9))
 def test_TE7_a_hundred_alarms_in_an_hour_start_at_most_one_retrain(
     policy, alarms, run_length, rows
