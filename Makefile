@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 TEST ?=
 
-.PHONY: help demo test dev check format bench-lifecycle test-fast test-e2e capabilities clean
+.PHONY: help demo test dev check format bench-lifecycle bench-drift bench-alarms test-fast test-e2e capabilities clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -43,6 +43,12 @@ format: $(VENV)/.dev ## let ruff mend what it can
 
 bench-lifecycle: $(VENV)/.dev ## one lifecycle run against a plain script of the same steps
 	@$(BIN)/python -m benchmarks.lifecycle
+
+bench-drift: $(VENV)/.dev ## drift of 30 columns beside Evidently and NannyML, on the same files
+	@$(BIN)/python -m benchmarks.drift
+
+bench-alarms: $(VENV)/.dev ## false alarms and power of this package's rule and its peers' (half an hour)
+	@$(BIN)/python -m benchmarks.alarms
 
 capabilities: $(VENV)/.dev ## write docs/capabilities.md from the tests named after its rows
 	@$(BIN)/python -m docs.capabilities

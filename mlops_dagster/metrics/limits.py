@@ -65,9 +65,7 @@ def calibrate(
     total = int(counts.sum())
     likely = shares(counts, added=1.0 / len(counts))
     chance = np.random.default_rng(seed)
-    found = distance(
-        _redrawn(total, likely, draws, chance), _redrawn(rows, likely, draws, chance)
-    )
+    found = distance(_redrawn(total, likely, draws, chance), _redrawn(rows, likely, draws, chance))
     mean, sd = float(np.mean(found)), float(np.std(found))
     skew = float(np.mean((found - mean) ** 3)) / sd**3 if sd > 0 else 0.0
     return Calibration(
