@@ -41,7 +41,8 @@ def serving(bench, folders, tmp_path):
             live=LiveModel(
                 registry=bench.registry,
                 name=NAME,
-                with_challenger=chosen.shadow or chosen.canary > 0,
+                shadow=chosen.shadow,
+                share=chosen.canary,
             ),
             settings=chosen,
             folder=tmp_path / "log",
