@@ -74,7 +74,7 @@ def sentence_of(name: str, policy: RetrainSpec, situation: Situation) -> str:
             return stale_sentence(policy, situation)
         case "drift":
             return drift_sentence(policy, situation.findings) if asks(policy, situation) else ""
-        case "performance" if fallen := of_signal(situation.findings, "labelled_loss"):
+        case "performance" if fallen := of_signal(situation.findings, "performance"):
             return f"Labelled loss over its limit: {fallen[-1].because}"
         case "failed_check" if failed := of_signal(situation.findings, "failed_check"):
             return f"Check failed: {failed[-1].because}"

@@ -127,7 +127,7 @@ def batch_trained_on(bench: Workbench, model: ModelIdentity, trained: TrainedMod
 def signals_of(policy: RetrainSpec) -> frozenset[str]:
     """List the signals that the policy listens to."""
     drift = policy.drift_signals if "drift" in policy.triggers else ()
-    others = {"performance": "labelled_loss", "failed_check": "failed_check"}
+    others = {"performance": "performance", "failed_check": "failed_check"}
     return frozenset((*drift, *(others[one] for one in policy.triggers if one in others)))
 
 

@@ -86,7 +86,7 @@ CASES = {
         but(new_rows=5_000, retrains=(NOW - timedelta(days=8),) * 3 + (NOW - timedelta(days=6),) * 7),
         "none", "budget of 7 retrain(s) a week is used up until 2026-03-02"),
     "labelled loss": (
-        but(new_rows=5_000, findings=(alarm("labelled_loss"),)), "retrain", "Labelled loss over its limit"),
+        but(new_rows=5_000, findings=(alarm("performance"),)), "retrain", "Labelled loss over its limit"),
     "failed check": (but(new_rows=5_000, findings=(alarm("failed_check"),)), "retrain", "Check failed"),
 }  # fmt: skip
 
@@ -160,7 +160,7 @@ POLICIES = st.builds(
 ALARMS = st.lists(
     st.tuples(
         st.integers(0, 3_599),
-        st.sampled_from(["feature_drift", "prediction_drift", "labelled_loss", "failed_check"]),
+        st.sampled_from(["feature_drift", "prediction_drift", "performance", "failed_check"]),
         st.sampled_from(["minor", "moderate", "major"]),
     ),
     min_size=100,
