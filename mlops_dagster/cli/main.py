@@ -14,6 +14,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("check", "Import and resolve everything that is declared."),
     "status": ("status", "What serves, what waits, how new the data is, what was found."),
     "why": ("why", "The last decisions about a model, as sentences."),
+    "calibrate": ("calibrate", "How often drift would alarm on a model's own history."),
     "history": ("history", "Every change of what serves: who, what, why, when."),
     "serve": ("serve", "Answer over HTTP with the version that is live."),
     "approve": ("approve", "Let a version serve that waits for a person."),
