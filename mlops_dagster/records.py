@@ -184,7 +184,6 @@ class Finding:
         "performance",
         "failed_check",
         "endpoint_health",
-        "overdue",
     ]
     subject: str
     outcome: Outcome

@@ -153,6 +153,20 @@ moves = sa.Table(
     sqlite_autoincrement=True,
 )
 
+incidents = sa.Table(
+    "mlops_incidents",
+    metadata,
+    _id(),
+    *_model(),
+    _text("kind"),
+    _text("because"),
+    sa.Column("opened_at", Instant, nullable=False),
+    sa.Column("closed_at", Instant),
+    _text("told"),
+    sa.Index("mlops_incidents_of", "model", "segment", "id"),
+    sqlite_autoincrement=True,
+)
+
 workers = sa.Table(
     "mlops_workers",
     metadata,
