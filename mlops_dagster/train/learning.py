@@ -49,8 +49,9 @@ def learn(
     model = context.model
     rows = FeatureRows.read(context.bench.tables, features.table)
     made, about = rows.features(), rows.others()
+    given = rows.inputs(list(features.inputs))
     parts = split_rows(model, about, split=spec.split, seed=spec.seed)
-    fitted = fit(model, spec, made, about[model.target], parts=parts)
+    fitted = fit(model, spec, made, rows.column(model.target), parts=parts)
     return Lesson(
         rows=rows,
         features=made,
@@ -68,7 +69,7 @@ def learn(
             times=[name for name in times_of(rows.table.schema) if name in features.inputs],
             texts=texts_of(made),
             numbers=[
-                name for name in features.inputs if pd.api.types.is_numeric_dtype(about[name])
+                name for name in features.inputs if pd.api.types.is_numeric_dtype(given[name])
             ],
         ),
     )

@@ -12,8 +12,10 @@ from mlops_dagster.declaration import ModelIdentity, Task
 from mlops_dagster.errors import DataNotFitError
 from mlops_dagster.evaluate.assets import build_stage
 from mlops_dagster.evaluate.run import run as evaluate
+from mlops_dagster.evaluate.run import training_rows
 from mlops_dagster.evaluate.spec import EvaluateSpec
 from mlops_dagster.records import Outcome
+from mlops_dagster.scoring.feature_rows import FeatureRows
 from mlops_dagster.stores.mlflow_home import open_client
 from tests.evaluate.conftest import BAD, MODEL
 
@@ -293,6 +295,19 @@ def test_rows_without_a_key_are_judged_too(court, parcels):
     gates = [{"kind": "beats_dummy", "metric": "log_loss"}]
     record = court.judge(rows, model=model, spec={"gates": gates})
     assert record.outcome is Outcome.PASSED
+
+
+def test_baselines_do_not_learn_from_the_holdout_whatever_its_nulls(court, parcels):
+    model = MODEL.model_copy(update={"key": (), "event_time": "seen"})
+    days = pd.date_range("2026-01-01", periods=len(parcels), freq="h", tz="UTC")
+    rows = parcels.drop(columns="id").assign(seen=days, shop=parcels["shop"].astype("Int64"))
+    rows.loc[:300, "shop"] = None
+    trained, features = court.train(rows, model=model)
+    step = court.step("run-2", model)
+    holdout = FeatureRows.read(court.bench.tables, trained.holdout)
+    assert holdout.table["shop"].null_count == 0
+    learned = training_rows(step, trained, features, holdout)
+    assert learned.table.num_rows == trained.rows == 600 - trained.holdout.rows
 
 
 def test_an_infinite_feature_is_missing_to_the_linear_model(court, parcels):
