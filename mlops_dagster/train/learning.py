@@ -89,7 +89,7 @@ def keep_holdout(context: StepContext, rows: pa.Table) -> TableRef:
 def reference_profile(
     context: StepContext, features: FeatureSet, lesson: Lesson, *, window: timedelta
 ) -> ReferenceProfile:
-    """Profile all labelled rows, and the answers on those that the model has not seen.
+    """Profile all labelled rows, and the answers on those that the model has not seen, by window.
 
     Answers on the rows that it was fitted on would be too sure of themselves to compare with.
     """
@@ -105,8 +105,13 @@ def reference_profile(
         through=int(source.state.get("accepted_to", 0)),
     )
     answers = as_table(judged_answers(lesson.fitted.answers))
-    seen = reference_of(answers, answers)
-    return replace(whole, predictions=seen.predictions)
+    held_out = reference_of(
+        answers,
+        answers,
+        event_times=times.take(pa.array(lesson.parts.holdout)) if times is not None else None,
+        window=window if event_time else None,
+    )
+    return replace(whole, predictions=held_out.predictions)
 
 
 def judged_answers(answers: pd.DataFrame) -> pd.DataFrame:
