@@ -20,7 +20,7 @@ def build_stage(
     spec: ServeSpec,
     *,
     join: "Callable[[StepContext, pa.Table, Snapshot], pa.Table]",
-    joins: JSON,
+    joins: JSON = None,
 ) -> Stage:
     """Declare the stage `predictions`; `join` adds what the second tables knew, as `joins` declares."""
 

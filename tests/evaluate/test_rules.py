@@ -1,6 +1,7 @@
 """Each gate says in a sentence what was needed, what it was and by how much."""
 
 import math
+from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -9,6 +10,7 @@ from mlops_dagster.declaration import Task
 from mlops_dagster.evaluate.rules import Scores, SliceScore, check_names, conclude, judge
 from mlops_dagster.evaluate.spec import EvaluateSpec, Gate, Threshold
 from mlops_dagster.records import Outcome, Severity
+from tests.lifecycle.small import cancer_spec
 
 SLICES = (
     SliceScore(column="carrier", value="UA", rows=900, metrics={"roc_auc": 0.61, "log_loss": 0.50}),
@@ -251,3 +253,12 @@ def test_gates_that_are_left_out_are_the_dummy_and_the_champion():
     assert check_names(named) == ["beats_dummy_mae", "beats_champion_mae"]
     assert check_names(EvaluateSpec().gates_of(Task.REGRESSION))[0] == "beats_dummy_rmse"
     assert EvaluateSpec(gates=()).gates_of(Task.BINARY) == ()
+
+
+def test_a_declaration_without_any_gate_says_what_is_lost():
+    def losses(**evaluate):
+        place = Path("none.csv")
+        return " ".join(cancer_spec(place, evaluate=evaluate).losses)
+
+    assert "evaluate.gates is empty: every candidate is accepted" in losses(gates=[])
+    assert "gates" not in losses()
