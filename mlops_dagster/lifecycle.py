@@ -134,6 +134,7 @@ def stages_of(spec: LifecycleSpec) -> list[Stage]:
     """List the stages of a model's life, each as its room declares it."""
     model = spec.identity
     join = partial(join_inputs, spec)
+    joins: JSON = {name: one.model_dump(mode="json") for name, one in joins_of(spec).items()}
     return [
         ingest.build_stage(model, spec.ingest, max_age=spec.monitor.freshness.max_age),
         validate.build_stage(model, spec.validate_),
@@ -147,8 +148,8 @@ def stages_of(spec: LifecycleSpec) -> list[Stage]:
         evaluate.build_stage(model, spec.evaluate),
         register.build_stage(model, promotion=spec.deploy.promotion, serving=_serving(spec)),
         deploy.build_stage(model, spec.deploy),
-        serve.build_stage(model, spec.serve, join=join),
-        monitor.build_stage(model, spec.monitor, join=join),
+        serve.build_stage(model, spec.serve, join=join, joins=joins),
+        monitor.build_stage(model, spec.monitor, join=join, joins=joins),
     ]
 
 

@@ -16,7 +16,7 @@ from mlops_dagster.cli.location import (
     one_module,
     open_bench,
 )
-from mlops_dagster.errors import MlopsError
+from mlops_dagster.errors import MlopsError, redact
 
 if TYPE_CHECKING:
     from mlops_dagster.spec import LifecycleSpec
@@ -76,11 +76,11 @@ def looks_at_stores(bench: "Workbench") -> Iterator[tuple[str, Look]]:
 
     def registry() -> str:
         bench.registry.by_alias("mlops_dagster_check", "champion")
-        return f"answers at {bench.mlflow_address.rpartition('@')[2]}"
+        return f"answers at {redact(bench.mlflow_address)}"
 
     def tables() -> str:
         bench.tables.latest("mlops_dagster_check/all/raw_data")
-        return bench.lake_root
+        return redact(bench.lake_root)
 
     yield "store  operations", operations
     yield "store  registry", registry

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops_dagster.errors import DataNotFitError, MissingExtraError, SpecError, StoreError, nearest
+from mlops_dagster.errors import (
+    DataNotFitError,
+    MissingExtraError,
+    SpecError,
+    StoreError,
+    nearest,
+    redact,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,8 +60,8 @@ class Address:
     def shown(self) -> str:
         """The address for people."""
         if not self.is_sql:
-            return self.text
-        place = _PASSWORD.sub("://***@", self.text) if not self.url_variable else self.url_variable
+            return redact(self.text)
+        place = redact(self.text) if not self.url_variable else self.url_variable
         return f"{place} table {self.table}" if self.table else place
 
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from mlops_dagster.profiles.reference import write_reference
-from mlops_dagster.records import FeatureSet, Outcome, Shown, TrainedModel
+from mlops_dagster.records import FeatureSet, Outcome, Severity, Shown, TrainedModel
 from mlops_dagster.scoring.by_value import (
     explicit_requirements,
     package_model,
@@ -164,15 +164,13 @@ def record(
     told = [features.data_version, spec.model_dump(mode="json"), spec.seed]
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     rows = len(lesson.parts.train)
+    refused = lesson.apart.outcome is Outcome.REFUSED and lesson.apart.severity is Severity.CRITICAL
+    fitted = f"Fitted on {rows:,} rows, {len(lesson.parts.holdout):,} held out. {lesson.parts.note}"
     return TrainedModel(
         **context.stamp(),
         data_version=f"v1:{digest[:32]}",
-        outcome=lesson.apart.outcome,
-        because=(
-            lesson.apart.because
-            if lesson.apart.outcome is Outcome.REFUSED
-            else f"Fitted on {rows:,} rows, {len(lesson.parts.holdout):,} held out."
-        ),
+        outcome=Outcome.REFUSED if refused else Outcome.PASSED,
+        because=lesson.apart.because if refused else fitted.strip(),
         checks=(lesson.apart,),
         shown=shown(context, spec, lesson, logged),
         mlflow_run_id=logged.run_id,

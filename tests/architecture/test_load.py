@@ -49,7 +49,7 @@ def test_a_secret_given_by_variable_name_is_in_no_snapshot_and_no_repr():
     assert told_by(SNAPSHOT) is False
 
 
-def test_GO12_loading_and_importing_opens_no_connection():
+def test_loading_and_importing_opens_no_connection():
     code = "\n".join(
         [
             "import socket, json",
