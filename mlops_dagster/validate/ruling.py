@@ -9,10 +9,11 @@ from mlops_dagster.validate.suite import Verdict, needed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complaint:
-    """Why one row is kept out, and by which expectation."""
+    """Why one row is kept out, and by which expectation; not `by_row`: with its batch alone."""
 
     expectation: str
     reason: str
+    by_row: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ def rule(batch: int, rows: int, verdicts: Sequence[Verdict]) -> Ruling:
             kept_out=complaints,
         )
     named = ", ".join(one.name for one in broken)
-    whole = Complaint(expectation=named, reason=f"The batch was refused by {named}.")
+    whole = Complaint(expectation=named, reason=f"The batch was refused by {named}.", by_row=False)
     return Ruling(
         batch=batch,
         rows=rows,
@@ -128,4 +129,8 @@ def _joined(first: Complaint | None, second: Complaint) -> Complaint:
     if first is None:
         return second
     names = dict.fromkeys((*first.expectation.split(", "), *second.expectation.split(", ")))
-    return Complaint(expectation=", ".join(names), reason=f"{first.reason} {second.reason}")
+    return Complaint(
+        expectation=", ".join(names),
+        reason=f"{first.reason} {second.reason}",
+        by_row=first.by_row or second.by_row,
+    )

@@ -107,7 +107,7 @@ def test_PR3_rejected_rows_go_to_quarantine_with_reason_and_can_be_replayed(open
 
     waiting = export(step.bench, step.model, batch=1)
     mended = waiting.set_column(waiting.schema.get_field_index("price"), "price", pa.array([50.0]))
-    assert replay(step, batch=1, mended=mended) == 1
+    assert replay(step, batch=1, mended=mended).rows == 1
     assert listed(step.bench, step.model)[0].waiting == 0
     after = run(step, spec, arrive(step))
     assert (after.outcome, ids_of(step)) == (Outcome.PASSED, [1, 2, 3])
@@ -124,7 +124,7 @@ def test_a_refused_batch_can_come_back_row_by_row(open_step, arrive):
     assert held(step)["reason"].str.startswith(("The batch was refused", "Does not meet")).all()
     rows = export(step.bench, step.model)
     assert rows.num_rows == 3
-    assert replay(step, batch=1, mended=rows.filter(pa.array([True, False, True]))) == 2
+    assert replay(step, batch=1, mended=rows.filter(pa.array([True, False, True]))).rows == 2
     assert run(step, suite(NOT_NULL), arrive(step)).outcome is Outcome.PASSED
     assert ids_of(step) == [1, 3]
     assert export(step.bench, step.model)["id"].to_pylist() == [2]
@@ -248,7 +248,7 @@ def test_a_replay_killed_before_its_mark_adds_no_row_twice(open_step, arrive):
     replay(step, batch=1)
     after = step.bench.tables.latest(step.table("raw_data")).ref
     step.bench.tables.replace(step.table("quarantine"), entries, where={BATCH: 1})
-    assert replay(step, batch=1) == 2
+    assert replay(step, batch=1).rows == 2
     assert step.bench.tables.latest(step.table("raw_data")).ref == after
 
 

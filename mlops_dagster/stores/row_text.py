@@ -15,8 +15,11 @@ from mlops_dagster.stores.schemas import fitted
 
 
 def to_text(rows: pa.Table) -> list[str]:
-    """Write each row as one JSON object."""
-    return [json.dumps(row, default=_told, ensure_ascii=False) for row in rows.to_pylist()]
+    """Write each row as one JSON object, the same row as the same text.
+
+    Names are sorted and nulls left out, so that a column that was added since changes nothing.
+    """
+    return [_written(row) for row in rows.to_pylist()]
 
 
 def from_text(texts: Sequence[str], schema: pa.Schema, *, where: str) -> pa.Table:
@@ -38,6 +41,11 @@ def conform(rows: pa.Table, schema: pa.Schema, *, where: str) -> pa.Table:
         raise DataNotFitError.missing_columns(where, missing, rows.column_names)
     columns = {name: _instants(rows[name], schema.field(name).type, name, where) for name in names}
     return fitted(where, pa.table(columns), schema)
+
+
+def _written(row: dict[str, Any]) -> str:
+    known = {name: value for name, value in row.items() if value is not None}
+    return json.dumps(known, default=_told, ensure_ascii=False, sort_keys=True)
 
 
 def _told(value: object) -> str | float:
