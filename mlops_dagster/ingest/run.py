@@ -1,5 +1,7 @@
 """Brings what is new at a model's source into its table, in one commit with the cursor."""
 
+import json
+
 import pyarrow as pa
 
 from mlops_dagster.declaration import ModelIdentity, Task
@@ -17,7 +19,7 @@ from mlops_dagster.stores.described import (
     sample,
     time_span,
 )
-from mlops_dagster.stores.held_rows import QUARANTINE
+from mlops_dagster.stores.held_rows import KEY, QUARANTINE
 from mlops_dagster.stores.tables import BATCH, TableStore, TableVersion
 from mlops_dagster.workbench import StepContext
 
@@ -102,7 +104,12 @@ def _commit(tables: TableStore, plan: Plan) -> TableVersion:
             for number, part in enumerate(found.parts, start=batch)
         ]
     )
-    state = {**plan.state, "batch": str(batch + len(found.parts) - 1), "mode": target.mode}
+    state = {
+        **plan.state,
+        "batch": str(batch + len(found.parts) - 1),
+        "mode": target.mode,
+        KEY: json.dumps(target.key),
+    }
     if target.mode == "keyed":
         return tables.upsert(target.table, rows, key=target.key, state=state)
     if target.mode == "appended":

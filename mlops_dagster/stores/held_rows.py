@@ -13,6 +13,8 @@ from mlops_dagster.stores.row_text import from_text
 from mlops_dagster.stores.tables import BATCH, TableStore, TableVersion
 
 QUARANTINE = "quarantine"
+KEY = "key"
+"""The state of `raw_data` that lists its key."""
 INSTANT = pa.timestamp("us", tz="UTC")
 HELD = pa.schema(
     [
@@ -59,6 +61,20 @@ def keys_of(held: pa.Table, key: Sequence[str], schema: pa.Schema, *, where: str
     wanted = pa.schema([schema.field(name) for name in key])
     keys = from_text(held["row"].to_pylist(), wanted, where=where)
     return keys.append_column(BATCH, held[BATCH])
+
+
+def waiting_rows(tables: TableStore, address: str, *, key: Sequence[str] | None = None) -> pa.Table:
+    """Choose a model's held rows that were not replayed, and that no newer row has replaced.
+
+    The key is what `raw_data` was written by, if it is not given.
+    """
+    entries = held_rows(tables, f"{address}/{QUARANTINE}")
+    held = entries.filter(pc.is_null(entries["replayed_at"]))
+    raw = tables.latest(f"{address}/raw_data")
+    if raw is None or not held.num_rows:
+        return held
+    names = json.loads(raw.state.get(KEY, "[]")) if key is None else key
+    return held.filter(standing(held, raw, tables.dataset(raw.ref.name), names))
 
 
 def standing(held: pa.Table, raw: TableVersion, rows: pads.Dataset, key: Sequence[str]) -> pa.Array:

@@ -18,6 +18,7 @@ from mlops_dagster.stores.held_rows import (
     refused_batches,
     refused_state,
     standing,
+    waiting_rows,
 )
 from mlops_dagster.stores.held_rows import QUARANTINE as NOUN
 from mlops_dagster.stores.row_text import conform, from_text, to_text
@@ -89,7 +90,7 @@ def keep_out(
 def listed(bench: Workbench, model: ModelIdentity) -> list[Held]:
     """List the batches that have rows in quarantine, oldest first."""
     entries = held_rows(bench.tables, f"{model.address}/{NOUN}")
-    waiting = Counter(_waiting(bench, model, entries)[BATCH].to_pylist())
+    waiting = Counter(waiting_rows(bench.tables, model.address, key=model.key)[BATCH].to_pylist())
     return [
         _held(entries, batch, waiting=waiting[batch])
         for batch in sorted(set(entries[BATCH].to_pylist()))
@@ -100,10 +101,13 @@ def export(bench: Workbench, model: ModelIdentity, *, batch: int | None = None) 
     """Read the waiting rows with the source's own columns and types, to be mended.
 
     `_batch`, `_expectation` and `_reason` say where each is from and why it is here; they are ignored
-    when the rows come back.
+    when the rows come back. Raises: DataNotFitError when no row of `batch` waits.
     """
-    entries = _waiting(bench, model, held_rows(bench.tables, f"{model.address}/{NOUN}"))
+    entries = waiting_rows(bench.tables, model.address, key=model.key)
     if batch is not None:
+        waiting = sorted(set(entries[BATCH].to_pylist()))
+        if batch not in waiting:
+            raise DataNotFitError(_no_rows(f"{model.address}/{NOUN}", batch, waiting))
         entries = entries.filter(pc.equal(entries[BATCH], batch))
     raw = bench.tables.latest(f"{model.address}/raw_data")
     if raw is None:
@@ -132,12 +136,8 @@ def replay(context: StepContext, *, batch: int, mended: pa.Table | None = None) 
         )
         raw = tables.latest(context.table("raw_data"))
         if raw is None or not own.num_rows:
-            waiting = _waiting(context.bench, model, entries)[BATCH].to_pylist()
-            message = (
-                f"{where}: no rows of batch {batch} wait. "
-                f"Batches with waiting rows: {sorted(set(waiting))}."
-            )
-            raise DataNotFitError(message)
+            waiting = waiting_rows(tables, model.address, key=model.key)[BATCH].to_pylist()
+            raise DataNotFitError(_no_rows(where, batch, sorted(set(waiting))))
         held = from_text(own["row"].to_pylist(), _own(raw.schema), where=where)
         rows = held if mended is None else conform(mended, _own(raw.schema), where=where)
         back = _returned(held, rows, key=model.key, where=where)
@@ -160,6 +160,10 @@ def replay(context: StepContext, *, batch: int, mended: pa.Table | None = None) 
     return Replayed(rows=taken.num_rows, replaced=rows.num_rows - taken.num_rows)
 
 
+def _no_rows(where: str, batch: int, waiting: Sequence[int]) -> str:
+    return f"{where}: no rows of batch {batch} wait. Batches with waiting rows: {list(waiting)}."
+
+
 def _not_replaced(
     held: pa.Table, rows: pa.Table, *, stands: Sequence[bool], key: tuple[str, ...]
 ) -> pa.Table:
@@ -168,15 +172,6 @@ def _not_replaced(
         return rows if all(stands) else rows.slice(0, 0)
     standing_keys = set(_keys(held.filter(pa.array(stands)), key))
     return rows.filter(pa.array([one in standing_keys for one in _keys(rows, key)], pa.bool_()))
-
-
-def _waiting(bench: Workbench, model: ModelIdentity, entries: pa.Table) -> pa.Table:
-    """Choose the rows that were not replayed, and that no newer row has replaced."""
-    held = entries.filter(pc.is_null(entries["replayed_at"]))
-    raw = bench.tables.latest(f"{model.address}/raw_data")
-    if raw is None or not held.num_rows:
-        return held
-    return held.filter(standing(held, raw, bench.tables.dataset(raw.ref.name), model.key))
 
 
 def _held(entries: pa.Table, batch: int, *, waiting: int) -> Held:

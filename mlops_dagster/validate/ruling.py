@@ -38,12 +38,12 @@ def rule(batch: int, rows: int, verdicts: Sequence[Verdict]) -> Ruling:
     broken = [one for one in verdicts if one.critical and not one.holds]
     complaints = _by_row([one for one in verdicts if one.critical])
     if not broken:
-        out = f", {len(complaints)} rows to quarantine" if complaints else ""
+        out = f", {len(complaints)} rows to quarantine: {_told(verdicts)}" if complaints else "."
         return Ruling(
             batch=batch,
             rows=rows,
             accepted=True,
-            because=f"Batch {batch}: {rows - len(complaints)} rows accepted{out}.",
+            because=f"Batch {batch}: {rows - len(complaints)} rows accepted{out}",
             verdicts=verdicts,
             kept_out=complaints,
         )
@@ -53,10 +53,18 @@ def rule(batch: int, rows: int, verdicts: Sequence[Verdict]) -> Ruling:
         batch=batch,
         rows=rows,
         accepted=False,
-        because=f"Batch {batch} ({rows} rows) was refused by {named}: {broken[0].because}",
+        because=(
+            f"Batch {batch} ({rows} rows) was refused by {named}: {broken[0].because} All its rows are "
+            "in quarantine. Mend the source, or export the rows, mend them and replay them "
+            "(mlops-dagster quarantine)."
+        ),
         verdicts=verdicts,
         kept_out={position: _joined(complaints.get(position), whole) for position in range(rows)},
     )
+
+
+def _told(verdicts: Sequence[Verdict]) -> str:
+    return " ".join(one.because for one in verdicts if one.critical and one.rows)
 
 
 def checks(rulings: Sequence[Ruling]) -> tuple[Check, ...]:
@@ -82,10 +90,21 @@ def _check(name: str, told: Sequence[tuple[Ruling, Verdict]], *, go_on: bool) ->
     return Check(
         name=name,
         outcome=Outcome.REFUSED if broken else Outcome.PASSED,
-        because=" ".join(f"Batch {at.batch}: {one.because}" for at, one in (broken or told)[-3:]),
+        because=" ".join(
+            f"Batch {at.batch}: {one.because}{_consequence(one)}"
+            for at, one in (broken or told)[-3:]
+        ),
         severity=severity,
         shown=_shown(ruling, verdict),
     )
+
+
+def _consequence(verdict: Verdict) -> str:
+    if not verdict.critical:
+        return "" if verdict.holds else " It only warns."
+    if not verdict.holds:
+        return " The batch is refused."
+    return " These rows go to quarantine." if verdict.rows else ""
 
 
 def _shown(ruling: Ruling, verdict: Verdict) -> dict[str, Shown]:
