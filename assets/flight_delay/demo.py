@@ -85,11 +85,11 @@ class Story:
         keys = export(bench, model, batch=held.batch)["flight_id"].to_pandas()
         mended = departures()
         rows = mended[mended["flight_id"].isin(keys)]
-        count = replay(
+        back = replay(
             step, batch=held.batch, mended=pa.Table.from_pandas(rows, preserve_index=False)
         )
         result = self.player.run("update")
-        text = f"{count:,} mended rows taken back from quarantine"
+        text = f"{back.rows:,} mended rows taken back from quarantine"
         self._say(month, text, result.run_id)
         self.kept["refused rows are kept, and come back mended"].append(f"run {result.run_id[:8]}")
 

@@ -30,6 +30,8 @@ def facts(bench: "Workbench", model: str) -> Iterator[tuple[str, str]]:
     yield "champion", champion_text(bench, model)
     yield "challenger", challenger_text(bench, model)
     yield "data", data_text(bench, model)
+    if held := held_text(bench, model):
+        yield "quarantine", held
     found = newest_findings(bench, model)
     if not found:
         yield "findings", "none yet; the job `monitor` looks for them"
@@ -80,6 +82,15 @@ def data_text(bench: "Workbench", model: str) -> str:
         return "none accepted yet; the job `lifecycle` or `update` takes it in"
     newest = f", newest row {record.newest:%Y-%m-%d %H:%M}" if record.newest else ""
     return f"{record.table.rows} rows{newest}, accepted {record.made_at:%Y-%m-%d %H:%M}"
+
+
+def held_text(bench: "Workbench", model: str) -> str:
+    """Say how many refused rows wait; nothing when none does."""
+    from mlops_dagster.stores.held_rows import waiting_rows
+
+    rows = waiting_rows(bench.tables, "/".join(split_name(model))).num_rows
+    see = f"mlops-dagster quarantine list {model}"
+    return f"{rows} rows wait in quarantine; see {see}" if rows else ""
 
 
 def newest_findings(bench: "Workbench", model: str) -> "list[Finding]":

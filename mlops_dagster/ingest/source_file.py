@@ -1,6 +1,7 @@
 """Rows from files: one path, a folder, a glob, or any fsspec address."""
 
 import hashlib
+import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -14,6 +15,9 @@ from mlops_dagster.errors import DataNotFitError, MissingExtraError, StoreError,
 from mlops_dagster.ingest.spec import FORMATS, CsvOptions, FileSource, guess_format
 
 _BATCH_ROWS = 131_072
+_HEADER_BYTES = 1024 * 1024
+_USUAL = {"csv": ",", "tsv": "\t"}
+_DELIMITERS = (";", "\t", "|", ",")
 _JSON_BLOCK = 16 * 1024 * 1024
 _TOLD = ("mtime", "LastModified", "last_modified", "updated", "ETag", "etag", "created")
 
@@ -97,8 +101,10 @@ def _read_one(system: Any, path: str, *, source: FileSource, where: str) -> Iter
     kind = guess_format(path, source.format, where=where)
     try:
         with system.open(path, "rb", compression="infer") as file:
-            yield from _parse(file, kind, source.options)
-    except pa.ArrowInvalid as error:
+            if kind in {"csv", "tsv"}:
+                _refuse_other_delimiter(file, kind, source.options, where=f"{where}: {path}")
+            yield from _parse(file, kind, source.options, where=f"{where}: {path}")
+    except (pa.ArrowInvalid, UnicodeDecodeError, EOFError, zlib.error) as error:
         message = (
             f"{where}: {redact(path)} cannot be read as {kind}: {redact_in(str(error), path)}. "
             "Mend the file, or declare its format and options."
@@ -109,26 +115,49 @@ def _read_one(system: Any, path: str, *, source: FileSource, where: str) -> Iter
         raise StoreError.unreachable(message, path, error) from _cause(error, source)
 
 
-def _parse(file: BinaryIO, kind: str, options: CsvOptions) -> Iterator[pa.Table]:
+def _refuse_other_delimiter(file: BinaryIO, kind: str, options: CsvOptions, *, where: str) -> None:
+    """Refuse a file whose first line is one name by the delimiter, and several by another."""
+    first = file.readline(_HEADER_BYTES).decode(options.encoding, errors="replace").strip()
+    file.seek(0)
+    used = options.delimiter or _USUAL[kind]
+    others = [one for one in _DELIMITERS if one != used and one in first]
+    if used not in first and others:
+        likely = max(others, key=first.count)
+        message = (
+            f"{where} has one column, named {first[:80]!r}: the file looks separated by {likely!r}. "
+            f"Declare ingest.source.options.delimiter: {likely!r}."
+        )
+        raise DataNotFitError(message)
+
+
+def _parse(file: BinaryIO, kind: str, options: CsvOptions, *, where: str) -> Iterator[pa.Table]:
     if kind == "parquet":
         for batch in pq.ParquetFile(file).iter_batches(batch_size=_BATCH_ROWS):
             yield pa.Table.from_batches([batch])
     elif kind == "jsonl":
         yield pajson.read_json(file, read_options=pajson.ReadOptions(block_size=_JSON_BLOCK))
     else:
-        yield _read_csv(file, options, tab="\t" if kind == "tsv" else ",")
+        yield _read_csv(file, options, delimiter=options.delimiter or _USUAL[kind], where=where)
 
 
-def _read_csv(file: BinaryIO, options: CsvOptions, *, tab: str) -> pa.Table:
+def _read_csv(file: BinaryIO, options: CsvOptions, *, delimiter: str, where: str) -> pa.Table:
     convert = pacsv.ConvertOptions(strings_can_be_null=True, decimal_point=options.decimal)
     if options.null_values:
         convert.null_values = list(options.null_values)
     # Not the streaming reader: that one fixes a column's type by the first block alone.
-    return pacsv.read_csv(
+    rows = pacsv.read_csv(
         file,
         read_options=pacsv.ReadOptions(encoding=options.encoding),
         parse_options=pacsv.ParseOptions(
-            delimiter=options.delimiter or tab, quote_char=options.quote, newlines_in_values=True
+            delimiter=delimiter, quote_char=options.quote, newlines_in_values=True
         ),
         convert_options=convert,
     )
+    # Arrow takes a column of texts that are no UTF-8 as bytes.
+    if wrong := [one.name for one in rows.schema if pa.types.is_binary(one.type)]:
+        message = (
+            f"{where}: the columns {wrong} hold no text of the encoding {options.encoding!r}. "
+            "Declare ingest.source.options.encoding, such as 'latin-1'."
+        )
+        raise DataNotFitError(message)
+    return rows

@@ -35,7 +35,7 @@ def read(
     where: str,
     variables: Mapping[str, str] | None = None,
 ) -> Iterator[pa.Table]:
-    """Read the rows past `since`, in the cursor's order.
+    """Read the rows from `since` on, and those without a cursor, in the cursor's order.
 
     Raises: StoreError when the database does not answer; DataNotFitError when it refuses the query.
     """
@@ -57,10 +57,17 @@ def state(
     *,
     cursor: str | None,
     where: str,
+    target: str | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> str | None:
-    """Ask for the number of rows and the largest cursor."""
-    told: list[Any] = [sa.func.count()] + ([sa.func.max(sa.column(cursor))] if cursor else [])
+    """Ask for the number of rows, the largest cursor, and the number of known targets.
+
+    A row that is changed in place, and whose target was known before, is not noticed, unless the cursor
+    is a time of change. A read takes such a row in all the same.
+    """
+    told: list[Any] = [sa.func.count()]
+    told += [sa.func.max(sa.column(cursor))] if cursor else []
+    told += [sa.func.count(sa.column(target))] if target else []
     with _connected(source, where=where, variables=variables) as connection:
         row = connection.execute(sa.select(*told).select_from(_rows(source))).one()
     return "/".join(str(one) for one in row)
@@ -167,7 +174,7 @@ def _query(connection: sa.Connection, source: SqlSource, since: Since | None) ->
             sa.select(column).select_from(_rows(source)).where(column.is_not(None)).limit(1)
         ).scalar()
         value = as_written(since.value, like)
-        query = query.where(column >= value if since.inclusive else column > value)
+        query = query.where(sa.or_(column >= value, column.is_(None)))
     return query.order_by(column)
 
 
@@ -194,6 +201,7 @@ def _column(name: str, values: Sequence[Any], *, where: str) -> pa.Array:
         if isinstance(first, UUID | time):
             return pa.array([None if one is None else str(one) for one in values], pa.string())
         if isinstance(first, Decimal):
+            _refuse_inexact(name, values, where=where)
             return pa.array([None if one is None else float(one) for one in values], pa.float64())
         if isinstance(first, datetime):
             return pa.array(values, INSTANT if first.tzinfo else pa.timestamp("us"))
@@ -203,3 +211,15 @@ def _column(name: str, values: Sequence[Any], *, where: str) -> pa.Array:
             f"{where}: column {name!r} holds values of mixed kinds: {error}. Cast it in a query."
         )
         raise DataNotFitError(message) from error
+
+
+def _refuse_inexact(name: str, values: Sequence[Any], *, where: str) -> None:
+    """Refuse whole numbers that a float would round: two keys would become one."""
+    for one in values:
+        whole = one is not None and one == one.to_integral_value() and abs(one) > 2**53
+        if whole and int(float(one)) != one:
+            message = (
+                f"{where}: column {name!r} holds {one}, which a floating-point number would round. "
+                "Cast it to BIGINT or to text in a query."
+            )
+            raise DataNotFitError(message)

@@ -129,6 +129,10 @@ class IngestSpec(Spec):
         description="How far behind the cursor late and corrected rows are still read; needs a time "
         "as cursor and a key.",
     )
+    without: tuple[str, ...] = Field(
+        default=(),
+        description="Columns that are left at the source; of one that was taken before, new rows have null.",
+    )
     lookups: dict[Name, LookupSpec] = Field(
         default={}, description="Second tables that features read, by name."
     )

@@ -134,12 +134,12 @@ def test_a_database_is_read_from_the_cursor_minus_the_lookback(open_step, tmp_pa
     step = open_step()
     path = tmp_path / "orders.db"
     source = {"kind": "sql", "url": f"sqlite:///{path}", "query": "select * from orders;"}
-    write_sqlite(path, frame(1, 2, 3))
+    write_sqlite(path, pd.concat([frame(1), frame(2, 3, day=5)]))
     ingest(step, source, cursor="at", lookback="1h")
     with sqlite3.connect(path) as connection:
         connection.execute("update orders set late = 1 where id in (1, 2)")
     connection.close()
-    write_sqlite(path, frame(4))
+    write_sqlite(path, frame(4, day=5))
     record = ingest(step, source, cursor="at", lookback="1h")
     rows = stored(step)
     assert dict(zip(rows["id"], rows["late"], strict=True)) == {1: 0, 2: 1, 3: 0, 4: 0}
