@@ -229,6 +229,16 @@ def version_of(spec: EvaluateSpec, trained: TrainedModel, scores: Scores, outcom
     return f"v1:{digest[:32]}"
 
 
+def counted(checks: Sequence[Check]) -> str:
+    """Count the gates that passed, and name those that had nothing to judge: these are no passes."""
+    passed = sum(check.outcome is Outcome.PASSED for check in checks)
+    idle = [check.name for check in checks if check.outcome is Outcome.NOT_APPLICABLE]
+    judged = (
+        f"{passed} of {len(checks) - len(idle)} gates passed" if checks else "No gate is declared"
+    )
+    return f"{judged}; not applicable: {', '.join(idle)}." if idle else f"{judged}."
+
+
 def record(
     context: StepContext,
     spec: EvaluateSpec,
@@ -240,14 +250,13 @@ def record(
 ) -> Evaluation:
     """Write the verdict down, with what it was judged against."""
     refused = [check.because for check in checks if check.outcome is Outcome.REFUSED]
-    passed = sum(check.outcome is Outcome.PASSED for check in checks)
     finite = {name: value for name, value in scores.candidate.items() if math.isfinite(value)}
     outcome = Outcome.REFUSED if refused else Outcome.PASSED
     return Evaluation(
         **context.stamp(),
         data_version=version_of(spec, trained, scores, outcome),
         outcome=outcome,
-        because=" ".join(refused) or f"{passed} of {len(checks)} gates passed, none refused.",
+        because=" ".join(refused) or counted(checks),
         checks=checks,
         shown={
             **{name: Shown(kind="number", value=value) for name, value in finite.items()},

@@ -251,7 +251,7 @@ def _snapshot(
     return Snapshot(
         **context.stamp(),
         data_version=combined_version(after.ref, lookups),
-        because=_because(plan, newest=moment(newest)),
+        because=_because(plan, newest=f"; newest {moment(newest)}" if newest else ""),
         shown=shown,
         table=after.ref,
         new_rows=found.new,
@@ -273,8 +273,8 @@ def _because(plan: Plan, *, newest: str) -> str:
         else ""
     )
     if not found.rows.num_rows:
-        return f"Nothing new: {grouped(plan.read)} rows read, all known; newest {newest}.{twice}"
+        return f"Nothing new: {grouped(plan.read)} rows read, all known{newest}.{twice}"
     if plan.target.mode == "snapshot":
-        return f"The snapshot was replaced: {grouped(found.new)} rows; newest {newest}.{twice}"
+        return f"The snapshot was replaced: {grouped(found.new)} rows{newest}.{twice}"
     corrected = f", {grouped(found.corrected)} corrected" if found.corrected else ""
-    return f"{grouped(found.new)} new rows{corrected}; newest {newest}.{twice}"
+    return f"{grouped(found.new)} new rows{corrected}{newest}.{twice}"

@@ -73,7 +73,7 @@ def test_DE2_every_model_is_compared_with_a_dummy_and_a_simple_model(court, parc
     assert table.startswith("| metric | candidate | champion | linear | dummy |")
     assert f"| log_loss | {record.metrics['log_loss']:.4f} | - |" in table
     assert record.outcome is Outcome.PASSED
-    assert record.because == "0 of 0 gates passed, none refused."
+    assert record.because == "No gate is declared."
 
 
 def test_ET2_two_runs_are_compared_by_parameters_and_metrics(court, parcels):
@@ -101,7 +101,7 @@ def test_a_first_model_passes_though_there_is_no_champion(court, parcels):
         "beats_dummy_log_loss": Outcome.PASSED,
     }
     assert record.outcome is Outcome.PASSED
-    assert record.because == "1 of 2 gates passed, none refused."
+    assert record.because == "1 of 1 gates passed; not applicable: beats_champion_log_loss."
     assert record.champion_version is None
 
 
