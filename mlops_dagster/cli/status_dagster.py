@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mlops_dagster.cli.location import dagster_home, home
 from mlops_dagster.cli.model_argument import split_name
 from mlops_dagster.cli.status_facts import Fact, minute
+from mlops_dagster.records import JSON
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -38,7 +39,7 @@ def open_run(bench: "Workbench", model: str, instance: "dg.DagsterInstance | Non
     waiting = [] if working or instance is None else queued(instance, name, segment)
     texts = [f"run {one[:8]} works" for one in working]
     texts += [f"run {one[:8]} waits to start" for one in waiting]
-    values = {"working": [*working], "waiting": [*waiting]}
+    values: dict[str, JSON] = {"working": [*working], "waiting": [*waiting]}
     return Fact(label="open run", text=", ".join(texts) or "none", values=values)
 
 
@@ -65,7 +66,7 @@ def sensors(model: str, instance: "dg.DagsterInstance | None") -> Fact:
     return Fact(
         label="sensors",
         text=told + daemon_text(seen, on=any(states.values())),
-        values={"sensors": states, "daemon_seen_at": seen.isoformat() if seen else None},
+        values={"sensors": {**states}, "daemon_seen_at": seen.isoformat() if seen else None},
     )
 
 
