@@ -92,7 +92,7 @@ def conclude(gates: Sequence[Gate], checks: Sequence[Check], scores: Scores) -> 
     left = [one for one in checks if one.outcome is Outcome.NOT_APPLICABLE]
     open_ones = " ".join(f"Not judged: {one.name}: {one.because}" for one in left)
     if passed:
-        told = f"{passed} of {len(checks)} gates passed, none refused. {open_ones}"
+        told = f"All {passed} judged gates passed. {open_ones}"
         return Outcome.PASSED, told.strip()
     first = [gate.metric for gate in gates if isinstance(gate, BeatsChampion)]
     if not first or scores.champion_version is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mlops_dagster.errors import DataNotFitError
 

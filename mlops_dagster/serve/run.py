@@ -138,6 +138,8 @@ def snapshot(
     because = (
         f"{scored.fresh:,} of {scored.waiting:,} rows without an outcome scored by version "
         f"{champion.version}; the others had their prediction."
+        if scored.waiting
+        else "Every row has its outcome: none was to be scored."
     ) + (f" {scored.live:,} live answers taken from the log." if scored.live else "")
     table = scored.table.ref if scored.table else validated.table
     return Snapshot(

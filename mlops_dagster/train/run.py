@@ -53,7 +53,7 @@ def run(
     lesson = learn(context, spec, features, functions=functions)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "model"
-        package(spec, lesson, folder)
+        package(spec, lesson, folder, optional=context.model.key)
         profile = reference_profile(context, features, lesson, window=reference_window)
         write_reference(folder, profile)
         logged = log(context, spec, features, lesson, folder=folder)
@@ -74,14 +74,14 @@ def reconcile(context: StepContext) -> None:
         )
 
 
-def package(spec: TrainSpec, lesson: Lesson, folder: Path) -> None:
-    """Write the model's files, the user's code in them."""
+def package(spec: TrainSpec, lesson: Lesson, folder: Path, *, optional: Sequence[str]) -> None:
+    """Write the model's files, the user's code in them; a caller may leave out what is `optional`."""
     example = lesson.example()
     package_model(
         lesson.artifact,
         folder,
         user_packages=carried_packages(spec, lesson),
-        signature=signature_of(example, lesson.fitted.answers.head()),
+        signature=signature_of(example, lesson.fitted.answers.head(), optional=optional),
         input_example=example,
         requirements=explicit_requirements(spec.estimator),
     )

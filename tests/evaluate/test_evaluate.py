@@ -75,9 +75,7 @@ def test_DE2_every_model_is_compared_with_a_dummy_and_a_simple_model(court, parc
     assert table.startswith("| metric | candidate | champion | linear | dummy |")
     assert f"| log_loss | {record.metrics['log_loss']:.4f} | - |" in table
     assert record.outcome is Outcome.PASSED
-    assert record.because.startswith(
-        "1 of 2 gates passed, none refused. Not judged: beats_champion"
-    )
+    assert record.because.startswith("All 1 judged gates passed. Not judged: beats_champion")
 
 
 def test_ET2_two_runs_are_compared_by_parameters_and_metrics(court, parcels):
@@ -105,9 +103,7 @@ def test_a_first_model_passes_though_there_is_no_champion(court, parcels):
         "beats_dummy_log_loss": Outcome.PASSED,
     }
     assert record.outcome is Outcome.PASSED
-    assert record.because.startswith(
-        "1 of 2 gates passed, none refused. Not judged: beats_champion"
-    )
+    assert record.because.startswith("All 1 judged gates passed. Not judged: beats_champion")
     assert record.champion_version is None
 
 

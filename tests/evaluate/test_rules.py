@@ -219,7 +219,7 @@ def test_one_refusal_refuses_and_is_the_reason():
 def test_a_gate_that_could_not_be_judged_is_told_beside_those_that_passed():
     outcome, because = concluded(REACHED, NO_ROWS)
     assert outcome is PASSED
-    assert because.startswith("1 of 2 gates passed, none refused. Not judged: threshold_roc_auc_by")
+    assert because.startswith("All 1 judged gates passed. Not judged: threshold_roc_auc_by")
 
 
 def test_a_candidate_that_no_gate_could_judge_is_not_accepted():

@@ -62,7 +62,7 @@ def test_the_model_carries_signature_example_requirements_and_profile(shop, lear
     signature = model.loaded.metadata.signature
     types = {one.name: str(one.type) for one in signature.inputs.inputs}
     assert types["shop"] == types["size"] == "Any"
-    assert not any(one.required for one in signature.inputs.inputs)
+    assert [one.name for one in signature.inputs.inputs if not one.required] == ["id"]
     assert "late" not in types
     assert "scikit-learn==" in (folder / "requirements.txt").read_text()
     assert artifact_sha256(folder) == record.artifact_sha256
