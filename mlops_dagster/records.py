@@ -237,6 +237,7 @@ NOUNS: dict[str, type[Record]] = {
 OUTCOME_TAG = "mlops_dagster.outcome"
 APPROVAL_TAG = "mlops_dagster.approval"
 BARRED_TAG = "mlops_dagster.barred"
+HOLDOUT_TAG = "mlops_dagster.holdout_table"
 JUDGED_AGAINST_TAG = "mlops_dagster.judged_against"
 SERVING_TAG = "mlops_dagster.serving"
 SHA256_TAG = "mlops_dagster.artifact_sha256"

@@ -4,6 +4,7 @@ import hashlib
 
 from mlops_dagster.deploy.approval import APPROVAL, word_on
 from mlops_dagster.deploy.moves import Order, champion_lock, champion_of, move_champion, settle
+from mlops_dagster.deploy.parity import Ways, prove_parity
 from mlops_dagster.deploy.rollback import await_workers, held_since
 from mlops_dagster.deploy.rules import LOADS, Ruling, Standing, by_hand, rule, unchanged_check
 from mlops_dagster.deploy.spec import DeploySpec
@@ -12,9 +13,16 @@ from mlops_dagster.records import BARRED_TAG, Check, Deployment, Outcome, Regist
 from mlops_dagster.workbench import StepContext
 
 
-def run(context: StepContext, spec: DeploySpec, registered: RegisteredVersion) -> Deployment:
+def run(
+    context: StepContext,
+    spec: DeploySpec,
+    registered: RegisteredVersion,
+    *,
+    ways: Ways | None = None,
+) -> Deployment:
     """Decide about a registered version, and move the alias if it may serve.
 
+    With `ways` it must answer alike in each of them first.
     Raises: StoreError when the version cannot be loaded or is not what was registered.
     """
     bench, model = context.bench, context.model
@@ -23,9 +31,15 @@ def run(context: StepContext, spec: DeploySpec, registered: RegisteredVersion) -
     standing = standing_of(context, spec, registered)
     ruling = rule(standing)
     checks = [unchanged_check(ruling)]
+    if ruling.action == "move" and ways is not None:
+        version = bench.registry.version(registered.registered_name, registered.version)
+        proof = prove_parity(context, spec.parity, version, ways=ways)
+        checks.append(proof)
+        if proof.outcome is Outcome.REFUSED:
+            ruling = Ruling(action="refuse", because=proof.because)
     if ruling.action == "move":
         ruling, loads = carry_out(context, spec, standing, ruling)
-        checks = [unchanged_check(ruling), loads]
+        checks = [unchanged_check(ruling), loads, *checks[1:]]
     return deployment(context, registered, standing, ruling, tuple(checks))
 
 

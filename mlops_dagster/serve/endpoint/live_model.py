@@ -32,11 +32,13 @@ class Loaded:
 class LiveModel:
     """Holds the champion, the one before it, and the challenger where it is wanted.
 
+    With `only`, that version answers, whatever the alias says.
     `look` is called by one thread; the others read `champion`, one reference, which is swapped whole.
     """
 
     registry: Registry
     name: str
+    only: str = ""
     with_challenger: bool = False
     champion: Loaded | None = None
     challenger: Loaded | None = None
@@ -72,7 +74,7 @@ class LiveModel:
                 self._tell(f"{type(error).__name__}: {first_line(error)}")
 
     def _follow(self) -> None:
-        wanted = self.registry.by_alias(self.name, CHAMPION)
+        wanted = self._wanted()
         if wanted is None:
             self._tell(f"{self.name} has no version with the alias champion.")
         elif self.champion is None or wanted.version != self.champion.version:
@@ -81,6 +83,11 @@ class LiveModel:
             self._tell("")
         if self.with_challenger:
             self._follow_challenger()
+
+    def _wanted(self) -> ModelVersion | None:
+        if self.only:
+            return self.registry.version(self.name, self.only)
+        return self.registry.by_alias(self.name, CHAMPION)
 
     def _swap(self, wanted: ModelVersion) -> None:
         """Load another version whole, and only then let it answer."""
