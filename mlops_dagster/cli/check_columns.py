@@ -122,7 +122,7 @@ def named_of_features(spec: "LifecycleSpec") -> Iterator[Wrong]:
         yield f"features.exclude[{index}]", name
     for index, name in enumerate(spec.evaluate.slices):
         yield f"evaluate.slices[{index}]", name
-    for index, gate in enumerate(spec.evaluate.gates):
+    for index, gate in enumerate(spec.evaluate.gates or ()):
         if gate.kind == "threshold" and gate.slice:
             yield f"evaluate.gates[{index}].slice", gate.slice
     if spec.train.split is not None and spec.train.split.kind == "group":

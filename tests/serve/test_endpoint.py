@@ -23,7 +23,7 @@ from mlops_dagster.serve.endpoint.prediction_log import (
     sealed_segments,
 )
 from mlops_dagster.serve.endpoint.worker import Worker
-from mlops_dagster.serve.spec import EndpointSpec
+from mlops_dagster.serve.spec import EndpointSpec, ServeSpec
 from mlops_dagster.stores.registry import CHALLENGER, CHAMPION
 from tests.scoring.models import MODEL, register
 
@@ -370,6 +370,18 @@ def test_a_token_is_needed_where_it_is_declared(serving):
         assert client.get("/health").status_code == 200
         given = {"Authorization": "Bearer s3cret"}
         assert client.post("/predict", json={"rows": [ROW]}, headers=given).status_code == 200
+
+
+def test_a_token_itself_in_the_declaration_is_refused_and_nothing_is_no_token():
+    assert EndpointSpec(token_from="").token_from == ""
+    with pytest.raises(ValueError, match="needed is the name of an environment variable"):
+        EndpointSpec(token_from="s3cret token")
+
+
+@pytest.mark.parametrize(("section", "name"), [(ServeSpec, "window"), (EndpointSpec, "timeout")])
+def test_a_length_of_nothing_is_refused(section, name):
+    with pytest.raises(ValueError, match="greater than 0"):
+        section.model_validate({name: "0s"})
 
 
 def test_TE10_metrics_count_rows_and_latency_by_version(client):
