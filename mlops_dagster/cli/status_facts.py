@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mlops_dagster.cli.model_argument import registry_name, split_name
-from mlops_dagster.records import JSON, OUTCOME_TAG, Outcome
+from mlops_dagster.records import BARRED_TAG, JSON, OUTCOME_TAG, Outcome
 
 if TYPE_CHECKING:
     from mlops_dagster.records import Finding
@@ -134,12 +134,16 @@ def worker_values(worker: "Worker", *, alive: bool) -> JSON:
 def challenger(bench: "Workbench", model: str) -> Fact:
     """Say which version does not serve yet, and what it waits for; the champion is none."""
     from mlops_dagster.deploy.approval import word_on
+    from mlops_dagster.deploy.canary import step_of
 
     name = registry_name(model)
     version, serving = (bench.registry.by_alias(name, one) for one in ("challenger", "champion"))
     if version is None or (serving and serving.version == version.version):
         return Fact(label="challenger", text="none", values={"version": None})
     state, word = word_on(version)
+    step, barred = step_of(version), version.tags.get(BARRED_TAG, "")
+    part = f", answers {step.share:.0%} of the keys since {minute(step.began)}" if step else ""
+    put_back = f", was rolled back: {barred}" if barred else ""
     approve = f'mlops-dagster approve {model} --version {version.version} --why "..."'
     deploy = f"mlops-dagster run {model} --job deploy"
     waits = {
@@ -148,8 +152,15 @@ def challenger(bench: "Workbench", model: str) -> Fact:
     }
     return Fact(
         label="challenger",
-        text=f"version {version.version}{waits.get(state, '')}",
-        values={"version": version.version, "approval": state, "by": word.who, "why": word.why},
+        text=f"version {version.version}{part}{put_back}{waits.get(state, '')}",
+        values={
+            "version": version.version,
+            "approval": state,
+            "by": word.who,
+            "why": word.why,
+            "canary_share": step.share if step else None,
+            "barred": barred or None,
+        },
     )
 
 

@@ -347,8 +347,9 @@ def test_DP1_a_promotion_in_steps_moves_the_share_and_tells_how_each_side_does(s
         step = {"number": 0, "share": 0.5, "since": "2026-03-01T00:00:00+00:00"}
         bench.registry.set_tags(NAME, "2", {CANARY_TAG: json.dumps(step)})
         worker.look()
-        client.post("/predict", json={"rows": [{"size": "no number"}]})
         told = ask(40)
+        wrong = {"id": f"p{told.index('1')}", "size": "no number"}
+        assert client.post("/predict", json={"rows": [wrong]}).status_code == 422
         assert 10 < told.count("2") < 30
         worker.look()
         [beat] = bench.operations.workers(MODEL.name, "all", since=START)
