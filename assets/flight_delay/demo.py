@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from assets.flight_delay.live import Endpoint, live
+from assets.flight_delay.live import Endpoint, live, trace
 from assets.flight_delay.play import Player, fresh_home
 from assets.flight_delay.source import FAULT, departures
 from assets.flight_delay.year import draw, judge_months, write_table
@@ -85,11 +85,11 @@ class Story:
         keys = export(bench, model, batch=held.batch)["flight_id"].to_pandas()
         mended = departures()
         rows = mended[mended["flight_id"].isin(keys)]
-        count = replay(
+        back = replay(
             step, batch=held.batch, mended=pa.Table.from_pandas(rows, preserve_index=False)
         )
         result = self.player.run("update")
-        text = f"{count:,} mended rows taken back from quarantine"
+        text = f"{back.rows:,} mended rows taken back from quarantine"
         self._say(month, text, result.run_id)
         self.kept["refused rows are kept, and come back mended"].append(f"run {result.run_id[:8]}")
 
@@ -109,10 +109,14 @@ class Story:
         self.player.clock.set(datetime(2014, 1, 3, 6, tzinfo=UTC))
         self._obey("2013-12", "freshness")
 
-    def live(self, endpoint: Endpoint) -> None:
-        """Answer callers over HTTP through a rollback and a promotion."""
+    def live(self, endpoint: Endpoint) -> str:
+        """Answer callers over HTTP through a rollback and a promotion; give the last answer's id."""
         self.player.tell("the model answers over HTTP, while versions change ...")
-        proof = live(self.player, endpoint)
+        return live(self.player, endpoint)
+
+    def trace(self, answer: str) -> None:
+        """Follow a live answer back."""
+        proof = trace(self.player, answer)
         self.kept["live answers go on through a rollback and a promotion, and are traced"].append(
             proof
         )
@@ -162,7 +166,8 @@ def main() -> None:
     with Endpoint(player) as endpoint:
         story.month(MONTHS[-1])
         story.last_report()
-        story.live(endpoint)
+        answer = story.live(endpoint)
+    story.trace(answer)
     finish(story, home)
 
 

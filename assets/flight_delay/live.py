@@ -93,7 +93,7 @@ class Traffic:
 
 
 def live(player: Player, endpoint: Endpoint) -> str:
-    """Answer callers while a version is rolled back and let in again; say what they saw."""
+    """Answer callers while a version is rolled back and let in again; give the last answer's id."""
     bench, model = player.bench, player.model
     endpoint.await_answers()
     with Traffic(endpoint.port, recent_rows(player)) as traffic:
@@ -116,8 +116,7 @@ def live(player: Player, endpoint: Endpoint) -> str:
         f"{count:,} by version {one}" for one, count in sorted(traffic.answers.items())
     )
     player.tell(f"  {traffic.answers.total():,} requests answered: {told}; 0 failed")
-    player.run("score")
-    return trace(player, traffic.last_id)
+    return traffic.last_id
 
 
 def recent_rows(player: Player) -> list[dict[str, Any]]:
@@ -139,7 +138,11 @@ def recent_rows(player: Player) -> list[dict[str, Any]]:
 
 
 def trace(player: Player, prediction_id: str) -> str:
-    """Follow one answer back to its version, and to the data that version learned from."""
+    """Follow one answer back to its version, and to the data that version learned from.
+
+    It is in the table once the endpoint has closed its segment of the log, as it does when it ends.
+    """
+    player.run("score")
     bench, model = player.bench, player.model
     rows = bench.tables.dataset(f"{model.address}/predictions")
     [row] = rows.to_table(filter=pc.field("prediction_id") == prediction_id).to_pylist()
