@@ -152,7 +152,10 @@ def main() -> None:
         sizes=tuple(told.sizes),
         seeds=tuple(told.seeds),
     )
-    cells = list(measure(plan))
+    cells = []
+    for cell in measure(plan):
+        cells.append(cell)
+        print(f"  {cell}", flush=True)
     print(f"\nShare of windows with an alarm in any of 30 columns; {REFERENCE_WINDOWS} reference")
     print("windows; in brackets the worst of the seeds.\n")
     print(table(cells))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from mlops_dagster.cli.model_argument import split_name
 from mlops_dagster.cli.status_facts import Fact, minute
+from mlops_dagster.records import JSON
 
 if TYPE_CHECKING:
     from mlops_dagster.workbench import Workbench
@@ -17,7 +18,11 @@ def watch_facts(bench: "Workbench", model: str) -> Iterator[Fact]:
         if one.closed_at is None:
             known = "" if one.told else ", nobody was told yet"
             text = f"{one.kind} since {minute(one.opened_at)}{known}: {one.because}"
-            values = {"kind": one.kind, "since": one.opened_at.isoformat(), "told": one.told}
+            values: dict[str, JSON] = {
+                "kind": one.kind,
+                "since": one.opened_at.isoformat(),
+                "told": one.told,
+            }
             yield Fact(label="incident", text=text, values=values)
 
 
@@ -31,5 +36,5 @@ def last_look(bench: "Workbench", model: str) -> Fact:
         return Fact(label="last look", text="never: `monitor` looks", values={"at": None})
     age = (bench.clock.now() - found[0].at).total_seconds() / 3600
     text = f"{minute(found[0].at)}, {age:.1f} h ago"
-    values = {"at": found[0].at.isoformat(), "hours": round(age, 2)}
+    values: dict[str, JSON] = {"at": found[0].at.isoformat(), "hours": round(age, 2)}
     return Fact(label="last look", text=text, values=values)
