@@ -1,8 +1,12 @@
-"""Two small models that serve."""
+"""Two small models that serve, and an endpoint around them."""
 
 import pytest
 
-from tests.scoring.models import artifact_of, save, user_package
+from mlops_dagster.serve.endpoint.live_model import LiveModel
+from mlops_dagster.serve.endpoint.worker import Worker
+from mlops_dagster.serve.spec import EndpointSpec
+from mlops_dagster.stores.registry import CHALLENGER, CHAMPION
+from tests.scoring.models import MODEL, artifact_of, register, save, user_package
 
 
 @pytest.fixture(scope="session")
@@ -20,4 +24,30 @@ def folders(points, tmp_path_factory):
             max_iter=5, learning_rate=strength, random_state=0
         ).fit(made_of, points["late"])
         made.append(save(artifact, place / f"m{number}", points, package=f"servepkg{number}"))
+    return made
+
+
+@pytest.fixture
+def serving(bench, folders, tmp_path):
+    """Two versions, the first of which serves; gives a worker for given settings."""
+    register(bench, folders[0], run="r1", alias=CHAMPION)
+    register(bench, folders[1], run="r2", alias=CHALLENGER)
+
+    def made(**settings) -> Worker:
+        chosen = EndpointSpec(**settings)
+        return Worker(
+            live=LiveModel(
+                registry=bench.registry,
+                name=MODEL.registered_name,
+                with_challenger=chosen.shadow or chosen.canary > 0,
+            ),
+            settings=chosen,
+            folder=tmp_path / "log",
+            model=MODEL.name,
+            key=["id"],
+            names=["id", "seen"],
+            beat=bench.operations.beat,
+            leave=bench.operations.leave,
+        )
+
     return made
