@@ -1,7 +1,12 @@
 """Two small models that serve, and an endpoint around them."""
 
-import pytest
+import socket
+import threading
 
+import pytest
+import uvicorn
+
+from mlops_dagster.serve.endpoint.app import build_app
 from mlops_dagster.serve.endpoint.live_model import LiveModel
 from mlops_dagster.serve.endpoint.worker import Worker
 from mlops_dagster.serve.spec import EndpointSpec
@@ -51,3 +56,20 @@ def serving(bench, folders, tmp_path):
         )
 
     return made
+
+
+@pytest.fixture
+def address(serving):
+    """The endpoint on a port of loopback, answering."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(build_app(serving()), log_config=None))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        patience = threading.Event()
+        while not server.started:
+            assert thread.is_alive()
+            patience.wait(0.01)
+        yield "http://{}:{}".format(*listening.getsockname())
+        server.should_exit = True
+        thread.join()
