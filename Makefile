@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 TEST ?=
 
-.PHONY: help demo test dev check format bench-lifecycle bench-serve bench-batch test-fast test-e2e capabilities clean
+.PHONY: help demo test dev check format bench-lifecycle bench-serve bench-batch test-fast test-e2e test-browser capabilities clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -25,6 +25,9 @@ test-fast: $(VENV)/.dev ## the tests without whole processes and without Postgre
 
 test-e2e: $(VENV)/.dev ## the tests that start the daemon, the webserver and killed runs
 	@$(BIN)/python -m pytest -q -m e2e $(TEST)
+
+test-browser: $(VENV)/.dev ## the endpoint's page in a headless Chromium, if there is one
+	@$(BIN)/python -m pytest -q -m browser $(TEST)
 
 dev: $(VENV)/.demo ## the Dagster UI with its daemon and the MLflow UI, on the demo's end state
 	@MLOPS_SENSORS=running MLOPS_CLOCK=replay:$(abspath $(MLOPS_HOME))/clock $(BIN)/mlops-dagster dev
