@@ -18,7 +18,8 @@ _BATCH_ROWS = 131_072
 _HEADER_BYTES = 1024 * 1024
 _USUAL = {"csv": ",", "tsv": "\t"}
 _DELIMITERS = (";", "\t", "|", ",")
-_JSON_BLOCK = 16 * 1024 * 1024
+_BLOCK = 16 * 1024 * 1024
+"""Bytes that are parsed at a time: no row may be longer."""
 _TOLD = ("mtime", "LastModified", "last_modified", "updated", "ETag", "etag", "created")
 
 
@@ -130,7 +131,7 @@ def _parse(file: BinaryIO, kind: str, options: CsvOptions, *, where: str) -> Ite
         for batch in pq.ParquetFile(file).iter_batches(batch_size=_BATCH_ROWS):
             yield pa.Table.from_batches([batch])
     elif kind == "jsonl":
-        yield pajson.read_json(file, read_options=pajson.ReadOptions(block_size=_JSON_BLOCK))
+        yield pajson.read_json(file, read_options=pajson.ReadOptions(block_size=_BLOCK))
     else:
         yield _read_csv(file, options, delimiter=options.delimiter or _USUAL[kind], where=where)
 
@@ -142,7 +143,7 @@ def _read_csv(file: BinaryIO, options: CsvOptions, *, delimiter: str, where: str
     # Not the streaming reader: that one fixes a column's type by the first block alone.
     rows = pacsv.read_csv(
         file,
-        read_options=pacsv.ReadOptions(encoding=options.encoding),
+        read_options=pacsv.ReadOptions(encoding=options.encoding, block_size=_BLOCK),
         parse_options=pacsv.ParseOptions(
             delimiter=delimiter, quote_char=options.quote, newlines_in_values=True
         ),
