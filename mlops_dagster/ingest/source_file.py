@@ -16,6 +16,7 @@ from mlops_dagster.ingest.spec import FORMATS, CsvOptions, FileSource, guess_for
 
 _BATCH_ROWS = 131_072
 _HEADER_BYTES = 1024 * 1024
+_HIDDEN = (".", "_")
 _USUAL = {"csv": ",", "tsv": "\t"}
 _DELIMITERS = (";", "\t", "|", ",")
 _BLOCK = 16 * 1024 * 1024
@@ -81,7 +82,9 @@ def _place(system: Any, source: FileSource) -> str:
 def _matching(system: Any, source: FileSource) -> list[str]:
     place = _place(system, source)
     if any(mark in place for mark in "*?["):
-        return sorted(path for path in system.glob(place) if system.isfile(path))
+        hidden = place.rsplit("/", 1)[-1].startswith(_HIDDEN)
+        found = [path for path in system.glob(place) if hidden or not _is_hidden(path)]
+        return sorted(path for path in found if system.isfile(path))
     if system.isdir(place):
         return sorted(path for path in system.find(place) if _is_rows(path, source))
     return [place] if system.exists(place) else []
@@ -90,7 +93,11 @@ def _matching(system: Any, source: FileSource) -> list[str]:
 def _is_rows(path: str, source: FileSource) -> bool:
     name = path.rsplit("/", 1)[-1]
     known = source.format is not None or any(suffix in name.lower() for suffix in FORMATS)
-    return known and not name.startswith((".", "_"))
+    return known and not _is_hidden(path)
+
+
+def _is_hidden(path: str) -> bool:
+    return path.rsplit("/", 1)[-1].startswith(_HIDDEN)
 
 
 def _read_one(system: Any, path: str, *, source: FileSource, where: str) -> Iterator[pa.Table]:

@@ -132,3 +132,14 @@ def test_parquet_times_of_another_zone_are_the_same_instants(open_step, tmp_path
 def test_a_text_of_megabytes_is_read(read):
     record = read(rows(3, size=["a", "x" * 3_000_000, "b"]))
     assert record.new_rows == 3
+
+
+@pytest.mark.parametrize("place", ["", "/*.csv", "/*"])
+def test_a_file_that_is_not_whole_yet_is_passed_over(place, open_step, tmp_path):
+    folder = tmp_path / "source"
+    folder.mkdir()
+    rows(2).to_csv(folder / "a.csv", index=False)
+    (folder / "_b.csv").write_text("id,late,size\n7,0,1")
+    (folder / ".c.csv").write_text("id,late")
+    source = {"kind": "file", "path": f"{folder}{place}"}
+    assert run(open_step(event_time=None), IngestSpec(source=source)).new_rows == 2
