@@ -30,6 +30,9 @@ from mlops_dagster.workbench import StepContext
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from mlops_dagster.scoring.parity import Answers
+    from mlops_dagster.stores.registry import ModelVersion
+
 JOBS: Mapping[str, tuple[str, str]] = {
     "lifecycle": (
         (
@@ -134,6 +137,7 @@ def stages_of(spec: LifecycleSpec) -> list[Stage]:
     """List the stages of a model's life, each as its room declares it."""
     model = spec.identity
     join = partial(join_inputs, spec)
+    joins: JSON = {name: one.model_dump(mode="json") for name, one in joins_of(spec).items()}
     return [
         ingest.build_stage(model, spec.ingest, max_age=spec.monitor.freshness.max_age),
         validate.build_stage(model, spec.validate_),
@@ -146,9 +150,9 @@ def stages_of(spec: LifecycleSpec) -> list[Stage]:
         ),
         evaluate.build_stage(model, spec.evaluate),
         register.build_stage(model, promotion=spec.deploy.promotion, serving=_serving(spec)),
-        deploy.build_stage(model, spec.deploy),
-        serve.build_stage(model, spec.serve, join=join),
-        monitor.build_stage(model, spec.monitor, join=join),
+        deploy.build_stage(model, spec.deploy, ways=partial(answer_every_way, spec)),
+        serve.build_stage(model, spec.serve, join=join, joins=joins),
+        monitor.build_stage(model, spec.monitor, join=join, joins=joins),
     ]
 
 
@@ -183,6 +187,15 @@ def join_inputs(
         joins=joins_of(spec),
         at=spec.event_time,
     )
+
+
+def answer_every_way(
+    spec: LifecycleSpec, context: StepContext, version: "ModelVersion", rows: "pa.Table"
+) -> "Mapping[str, Answers]":
+    """Ask a version about rows through the endpoint, the batch step and MLflow."""
+    from mlops_dagster.serve.parity import answer_every_way
+
+    return answer_every_way(context.bench, spec.serve.endpoint, version, rows)
 
 
 def declared() -> Mapping[str, LifecycleSpec]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mlops_dagster.errors import DataNotFitError
 
@@ -154,7 +155,11 @@ def _plain(column: pa.ChunkedArray, name: str, *, where: str) -> pa.ChunkedArray
     if pa.types.is_duration(kind) or pa.types.is_interval(kind):
         message = f"{where}: column {name!r} is a length of time ({kind}); give it as a number."
         raise DataNotFitError(message)
-    return _cast(column, _WIDER.get(kind, kind), f"{where}: column {name!r}")
+    plain = _cast(column, _WIDER.get(kind, kind), f"{where}: column {name!r}")
+    if not pa.types.is_floating(plain.type):
+        return plain
+    # One word for what is unknown: a target that is not a number is no label.
+    return pc.if_else(pc.is_nan(plain), pa.scalar(None, plain.type), plain)
 
 
 def _as_instants(column: pa.ChunkedArray, name: str, *, where: str) -> pa.ChunkedArray:

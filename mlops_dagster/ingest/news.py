@@ -11,6 +11,7 @@ SOURCE_AS_BEFORE = "source_as_before"
 def told(plan: Plan, *, newest: str) -> str:
     """Say in a sentence what the read brought."""
     found = plan.found
+    at = f"; newest {newest}" if newest else ""
     twice = (
         f" {grouped(found.twice)} keys came twice with different values; the last one was taken."
         if found.twice
@@ -22,13 +23,13 @@ def told(plan: Plan, *, newest: str) -> str:
         else ""
     )
     if not found.parts:
-        return f"Nothing new: {grouped(plan.read)} rows read, all known; newest {newest}.{twice}{mended}"
+        return f"Nothing new: {grouped(plan.read)} rows read, all known{at}.{twice}{mended}"
     if plan.target.mode == "snapshot":
-        return f"The snapshot was replaced: {grouped(found.new)} rows; newest {newest}.{twice}"
+        return f"The snapshot was replaced: {grouped(found.new)} rows{at}.{twice}"
     corrected = f", {grouped(found.corrected)} corrected" if found.corrected else ""
     again = sum(one.num_rows for one in found.again)
     waited = f" {grouped(again)} rows of refused batches are judged again." if again else ""
-    return f"{grouped(found.new)} new rows{corrected}; newest {newest}.{twice}{waited}{mended}"
+    return f"{grouped(found.new)} new rows{corrected}{at}.{twice}{waited}{mended}"
 
 
 def judge_source(plan: Plan) -> Check:

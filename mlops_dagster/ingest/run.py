@@ -147,7 +147,7 @@ def _snapshot(
     return Snapshot(
         **context.stamp(),
         data_version=combined_version(after.ref, lookups),
-        because=told(plan, newest=moment(newest)),
+        because=told(plan, newest=moment(newest) if newest else ""),
         checks=(judge_source(plan),),
         shown=shown,
         table=after.ref,

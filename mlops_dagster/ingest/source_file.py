@@ -11,7 +11,7 @@ import pyarrow.csv as pacsv
 import pyarrow.json as pajson
 import pyarrow.parquet as pq
 
-from mlops_dagster.errors import DataNotFitError, MissingExtraError, StoreError
+from mlops_dagster.errors import DataNotFitError, MissingExtraError, StoreError, redact, redact_in
 from mlops_dagster.ingest.spec import FORMATS, CsvOptions, FileSource, guess_format
 
 _BATCH_ROWS = 131_072
@@ -50,12 +50,17 @@ def _open(source: FileSource, *, where: str) -> Any:
     try:
         system, _ = fsspec.core.url_to_fs(source.path, **source.storage)
     except ImportError as error:
-        message = f"{where}: reading {source.path}"
+        message = f"{where}: reading {redact(source.path)}"
         raise MissingExtraError.needed(message, "s3") from error
     except ValueError as error:
         message = f"{where}: files"
-        raise StoreError.unreachable(message, source.path, error) from error
+        raise StoreError.unreachable(message, source.path, error) from _cause(error, source)
     return system
+
+
+def _cause(error: Exception, source: FileSource) -> Exception | None:
+    """Keep what was raised as the cause, unless it may quote an address with a secret."""
+    return error if redact(source.path) == source.path else None
 
 
 def _files(system: Any, source: FileSource, *, where: str) -> list[str]:
@@ -63,10 +68,10 @@ def _files(system: Any, source: FileSource, *, where: str) -> list[str]:
         found = _matching(system, source)
     except OSError as error:
         message = f"{where}: files"
-        raise StoreError.unreachable(message, source.path, error) from error
+        raise StoreError.unreachable(message, source.path, error) from _cause(error, source)
     if not found:
         message = (
-            f"{where}: there is no file at {source.path!r} (looked at {_place(system, source)}). "
+            f"{where}: there is no file at {redact(source.path)!r} (looked at {redact(_place(system, source))}). "
             "Check the path; a relative one starts at the working directory."
         )
         raise DataNotFitError(message)
@@ -109,13 +114,13 @@ def _read_one(system: Any, path: str, *, source: FileSource, where: str) -> Iter
             yield from _parse(file, kind, source.options, where=f"{where}: {path}")
     except (pa.ArrowInvalid, UnicodeDecodeError, EOFError, zlib.error) as error:
         message = (
-            f"{where}: {path} cannot be read as {kind}: {error}. "
+            f"{where}: {redact(path)} cannot be read as {kind}: {redact_in(str(error), path)}. "
             "Mend the file, or declare its format and options."
         )
-        raise DataNotFitError(message) from error
+        raise DataNotFitError(message) from _cause(error, source)
     except OSError as error:
         message = f"{where}: file"
-        raise StoreError.unreachable(message, path, error) from error
+        raise StoreError.unreachable(message, path, error) from _cause(error, source)
 
 
 def _refuse_other_delimiter(file: BinaryIO, kind: str, options: CsvOptions, *, where: str) -> None:

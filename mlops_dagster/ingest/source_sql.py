@@ -19,6 +19,8 @@ from mlops_dagster.errors import (
     SpecError,
     StoreError,
     first_line,
+    redact,
+    redact_in,
 )
 from mlops_dagster.ingest.columns import INSTANT
 from mlops_dagster.ingest.cursor import Since, as_written
@@ -72,8 +74,8 @@ def state(
 
 
 def address(source: SqlSource, *, where: str, variables: Mapping[str, str] | None = None) -> str:
-    """Name the database for people: without its password."""
-    return _url(source, where=where, variables=variables).render_as_string(hide_password=True)
+    """Name the database for people: without user, password and what its query says."""
+    return _shown(_url(source, where=where, variables=variables))
 
 
 def _url(source: SqlSource, *, where: str, variables: Mapping[str, str] | None) -> sa.URL:
@@ -100,7 +102,7 @@ def _connected(
     url = _url(source, where=where, variables=variables)
     _refuse_missing_file(url, where=where)
     engine = _engine(url, where=where)
-    shown = url.render_as_string(hide_password=True)
+    shown = _shown(url)
     try:
         connection = engine.connect()
     except SQLAlchemyError as error:
@@ -132,9 +134,7 @@ def _engine(url: sa.URL, *, where: str) -> sa.Engine:
     try:
         return sa.create_engine(url)
     except ArgumentError as error:
-        message = (
-            f"{where}: {first_line(error)} (address {url.render_as_string(hide_password=True)})."
-        )
+        message = f"{where}: {first_line(_masked(error, url))} (address {_shown(url)})."
         raise SpecError(message) from None
     except ImportError as error:
         kind = url.get_backend_name()
@@ -146,9 +146,14 @@ def _extra(kind: str) -> str:
     return "postgres" if kind == "postgresql" else kind
 
 
+def _shown(url: sa.URL) -> str:
+    return redact(url.render_as_string(hide_password=False))
+
+
 def _masked(error: SQLAlchemyError, url: sa.URL) -> Exception:
     text = str(getattr(error, "orig", None) or error)
-    return RuntimeError(text.replace(str(url.password), "***") if url.password else text)
+    said = redact_in(text, url.render_as_string(hide_password=False))
+    return RuntimeError(said.replace(str(url.password), "***") if url.password else said)
 
 
 def _rows(source: SqlSource) -> Any:

@@ -5,6 +5,7 @@ from typing import assert_never
 
 import pyarrow as pa
 
+from mlops_dagster.errors import redact
 from mlops_dagster.ingest import source_asset, source_file, source_function, source_sql
 from mlops_dagster.ingest.cursor import Since
 from mlops_dagster.ingest.spec import AssetSource, FileSource, FunctionSource, SqlSource
@@ -70,4 +71,4 @@ def place(source: AnySource, *, where: str) -> str:
         case AssetSource():
             return "/".join(source.key)
         case _:
-            return source.path
+            return redact(source.path)

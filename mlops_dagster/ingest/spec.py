@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, model_validator
 
 from mlops_dagster.declaration import Duration, LookupJoin, Name, Spec, VariableName
-from mlops_dagster.errors import SpecError
+from mlops_dagster.errors import SpecError, redact
 
 FORMATS = {
     ".csv": "csv",
@@ -161,6 +161,6 @@ def guess_format(path: str, declared: str | None, *, where: str) -> str:
         name = name.removesuffix(packed)
     suffix = "." + name.rsplit(".", 1)[-1]
     if suffix not in FORMATS:
-        message = f"{where}: the suffix of {path}"
+        message = f"{where}: the suffix of {redact(path)}"
         raise SpecError.unknown(message, suffix, FORMATS)
     return FORMATS[suffix]

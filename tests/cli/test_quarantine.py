@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from mlops_dagster.cli.main import main
-from mlops_dagster.cli.status import facts
+from mlops_dagster.cli.status_facts import facts
 from mlops_dagster.stores.tables import BATCH
 from mlops_dagster.validate.quarantine import keep_out
 from mlops_dagster.validate.ruling import Complaint
@@ -100,12 +100,12 @@ def test_a_wrong_model_names_the_nearest(bench):
 def test_status_tells_of_waiting_rows(bench, tmp_path):
     (tmp_path / "home" / "operations.db").unlink(missing_ok=True)
     assert bench.operations.decisions("orders", "all") == []
-    told = dict(facts(bench, "orders"))
+    told = {one.label: one.text for one in facts(bench, "orders")}
     assert told["quarantine"] == (
         "1 rows wait in quarantine; see mlops-dagster quarantine list orders"
     )
     quarantine("replay", "orders", "--batch", "1")
-    assert "quarantine" not in dict(facts(bench, "orders"))
+    assert "quarantine" not in {one.label: one.text for one in facts(bench, "orders")}
 
 
 def test_rows_that_newer_ones_replaced_are_left_out_and_told(bench):
