@@ -213,7 +213,9 @@ def test_a_lookup_that_loses_a_column_says_the_way_out(open_step):
     lookups = {"weather": {"kind": "function", "path": "given:weather", "key": ["origin"]}}
     ingest(step, lookups=lookups)
     given.GIVEN["weather"] = pd.DataFrame({"origin": ["JFK"]})
-    with pytest.raises(DataNotFitError, match=r"'wind' is missing.* under another name of a lookup"):
+    with pytest.raises(
+        DataNotFitError, match=r"'wind' is missing.* under another name of a lookup"
+    ):
         ingest(step, lookups=lookups)
 
 
