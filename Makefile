@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 TEST ?=
 
-.PHONY: help demo test dev check format bench-lifecycle bench-drift bench-alarms test-fast test-e2e capabilities clean
+.PHONY: help demo test dev check format bench-lifecycle bench-serve bench-batch bench-drift bench-alarms test-fast test-e2e test-browser capabilities clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -25,6 +25,9 @@ test-fast: $(VENV)/.dev ## the tests without whole processes and without Postgre
 
 test-e2e: $(VENV)/.dev ## the tests that start the daemon, the webserver and killed runs
 	@$(BIN)/python -m pytest -q -m e2e $(TEST)
+
+test-browser: $(VENV)/.dev ## the endpoint's page in a headless Chromium, if there is one
+	@$(BIN)/python -m pytest -q -m browser $(TEST)
 
 dev: $(VENV)/.demo ## the Dagster UI with its daemon and the MLflow UI, on the demo's end state
 	@MLOPS_SENSORS=running MLOPS_CLOCK=replay:$(abspath $(MLOPS_HOME))/clock $(BIN)/mlops-dagster dev
@@ -43,6 +46,12 @@ format: $(VENV)/.dev ## let ruff mend what it can
 
 bench-lifecycle: $(VENV)/.dev ## one lifecycle run against a plain script of the same steps
 	@$(BIN)/python -m benchmarks.lifecycle
+
+bench-serve: $(VENV)/.dev ## the endpoint against `mlflow models serve`, on the same model
+	@$(BIN)/python -m benchmarks.serve
+
+bench-batch: $(VENV)/.dev ## batch scoring against the model's own predict on numpy, and its memory
+	@$(BIN)/python -m benchmarks.batch
 
 bench-drift: $(VENV)/.dev ## drift of 30 columns beside Evidently and NannyML, on the same files
 	@$(BIN)/python -m benchmarks.drift
