@@ -22,21 +22,63 @@ from mlops_dagster.train.learning import judged_answers
 FEWEST_LABELS = 200
 
 
+class Watch:
+    """One candidate's windows, profiled in one pass; each is judged when it is asked for, once."""
+
+    def __init__(
+        self, history: History, candidate: Candidate, spec: DriftSpec, numbers: pa.Array
+    ) -> None:
+        everything = spec.model_copy(update={"columns": (), "exclude": ()})
+        reference = candidate.reference
+        sides = (
+            (as_table(history.features), reference.features, spec),
+            (as_table(judged_answers(candidate.answers)), reference.predictions, everything),
+        )
+        self._sides = [
+            (
+                profile_windows(table, window_of=numbers, edges_from=before),
+                before,
+                of,
+                Limits(before, of),
+            )
+            for table, before, of in sides
+        ]
+        self._looks: dict[int, Look] = {}
+
+    def look(self, number: int, window: Window) -> Look:
+        """Judge one window."""
+        if number not in self._looks:
+            features, predictions = (
+                _verdicts(before, cut[number], of, limits) if number in cut else ()
+                for cut, before, of, limits in self._sides
+            )
+            rows = self._sides[0][0][number].rows if number in self._sides[0][0] else 0
+            self._looks[number] = Look(
+                window=window,
+                rows=rows,
+                features=features,
+                predictions=predictions,
+                source="the champion's answers",
+            )
+        return self._looks[number]
+
+
 class Watcher:
     """Judges windows of a history, each once for a candidate, whichever policy asks."""
 
     def __init__(self, history: History, spec: DriftSpec, windows: list[Window]) -> None:
         self._history, self._spec, self._windows = history, spec, windows
         self._numbers = self._numbered()
-        self._looks: dict[int, dict[Window, Look]] = {}
+        self._watches: dict[int, Watch] = {}
 
     def drift(
         self, candidate: Candidate, window: Window, *, at: datetime, version: str
     ) -> list[Finding]:
         """Find what drifted in one window."""
-        if id(candidate) not in self._looks:
-            self._looks[id(candidate)] = self._judge(candidate)
-        look = self._looks[id(candidate)][window]
+        if id(candidate) not in self._watches:
+            made = Watch(self._history, candidate, self._spec, self._numbers)
+            self._watches[id(candidate)] = made
+        look = self._watches[id(candidate)].look(self._windows.index(window), window)
         return drift_findings(self._history.model, look, at=at, champion=version)
 
     def performance(
@@ -78,36 +120,6 @@ class Watcher:
         ends = pd.DatetimeIndex([one.end for one in self._windows])
         inside = (numbers >= 0) & (self._history.times < ends[-1]).to_numpy()
         return pa.array(numbers, mask=~inside)
-
-    def _judge(self, candidate: Candidate) -> dict[Window, Look]:
-        everything = self._spec.model_copy(update={"columns": (), "exclude": ()})
-        sides = (
-            (as_table(self._history.features), candidate.reference.features, self._spec),
-            (
-                as_table(judged_answers(candidate.answers)),
-                candidate.reference.predictions,
-                everything,
-            ),
-        )
-        found = []
-        for table, reference, spec in sides:
-            cut = profile_windows(table, window_of=self._numbers, edges_from=reference)
-            limits = Limits(reference, spec)
-            found.append(
-                {number: _verdicts(reference, one, spec, limits) for number, one in cut.items()}
-            )
-        empty: tuple[ColumnVerdict, ...] = ()
-        counts = {one["values"]: one["counts"] for one in self._numbers.value_counts().to_pylist()}
-        return {
-            window: Look(
-                window=window,
-                rows=counts.get(number, 0),
-                features=found[0].get(number, empty),
-                predictions=found[1].get(number, empty),
-                source="the champion's answers",
-            )
-            for number, window in enumerate(self._windows)
-        }
 
 
 def _verdicts(
