@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 TEST ?=
 
-.PHONY: help demo test dev check format bench-lifecycle test-fast test-e2e test-browser capabilities clean
+.PHONY: help demo test dev check format bench-lifecycle bench-serve bench-batch test-fast test-e2e test-browser capabilities clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -46,6 +46,12 @@ format: $(VENV)/.dev ## let ruff mend what it can
 
 bench-lifecycle: $(VENV)/.dev ## one lifecycle run against a plain script of the same steps
 	@$(BIN)/python -m benchmarks.lifecycle
+
+bench-serve: $(VENV)/.dev ## the endpoint against `mlflow models serve`, on the same model
+	@$(BIN)/python -m benchmarks.serve
+
+bench-batch: $(VENV)/.dev ## batch scoring against the model's own predict on numpy, and its memory
+	@$(BIN)/python -m benchmarks.batch
 
 capabilities: $(VENV)/.dev ## write docs/capabilities.md from the tests named after its rows
 	@$(BIN)/python -m docs.capabilities

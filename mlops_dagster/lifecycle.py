@@ -18,7 +18,7 @@ import mlops_dagster.serve.assets as serve
 import mlops_dagster.train.assets as train
 import mlops_dagster.validate.assets as validate
 from mlops_dagster.declaration import LookupJoin
-from mlops_dagster.deploy.sensors import build_approval_sensor
+from mlops_dagster.deploy.sensors import Deployed, build_approval_sensor, build_live_sensor
 from mlops_dagster.errors import SpecError
 from mlops_dagster.records import JSON, Snapshot
 from mlops_dagster.resources import MODEL, RECORDS, RECORDS_KEY, SEGMENT, WORKBENCH, WORKBENCH_KEY
@@ -55,6 +55,7 @@ JOBS: Mapping[str, tuple[str, str]] = {
 }
 _DECLARED: dict[str, LifecycleSpec] = {}
 _BUILT: dict[str, Any] = {}
+_PREFIXES: dict[str, tuple[str, ...]] = {}
 
 
 def build_lifecycle(
@@ -63,10 +64,10 @@ def build_lifecycle(
     """Turn one declaration into assets, checks, jobs, schedules and sensors.
 
     The result merges with any other definitions (`dg.Definitions.merge`). Without `sensors`, give the
-    declarations to `build_shared_sensors`: one pair then serves all models of a location.
+    declarations to `build_shared_sensors`: they then serve all models of a location.
     """
     model = spec.identity
-    _remember(spec)
+    _remember(spec, prefix)
     assets = [build_stage_asset(model, one, prefix=tuple(prefix)) for one in stages_of(spec)]
     jobs = {name: _job(spec, name, prefix=tuple(prefix)) for name in JOBS}
     _BUILT.update({model.job(name): job for name, job in jobs.items()})
@@ -88,7 +89,7 @@ def build_shared_sensors(
     *,
     name: str = "mlops",
 ) -> list[dg.SensorDefinition]:
-    """Watch several models with one pair of sensors, once `build_lifecycle` built each."""
+    """Watch several models with the same sensors, once `build_lifecycle` built each."""
     watched = [_watched(one) for one in specs]
     running = any(sensors_run(one) for one in specs)
     every = min(one.automation.every for one in specs)
@@ -102,7 +103,20 @@ def build_shared_sensors(
         build_drift_sensor(
             watched, name=f"{name}_drift_sensor", jobs=targets, running=running, interval=every
         ),
+        build_live_sensor(
+            [_deployed(one) for one in specs],
+            name=f"{name}_live_sensor",
+            jobs=[_BUILT[one.identity.job("deploy")] for one in specs],
+            running=running,
+            interval=every,
+        ),
     ]
+
+
+def _deployed(spec: LifecycleSpec) -> Deployed:
+    model = spec.identity
+    key = asset_key(model, "deployment", prefix=_PREFIXES[model.address])
+    return Deployed(model=model, spec=spec.deploy, asset=key)
 
 
 def _approval_sensor(spec: LifecycleSpec, jobs: Mapping[str, Any]) -> list[dg.SensorDefinition]:
@@ -123,6 +137,7 @@ def stages_of(spec: LifecycleSpec) -> list[Stage]:
     """List the stages of a model's life, each as its room declares it."""
     model = spec.identity
     join = partial(join_inputs, spec)
+    joins: JSON = {name: one.model_dump(mode="json") for name, one in joins_of(spec).items()}
     return [
         ingest.build_stage(model, spec.ingest, max_age=spec.monitor.freshness.max_age),
         validate.build_stage(model, spec.validate_),
@@ -136,8 +151,8 @@ def stages_of(spec: LifecycleSpec) -> list[Stage]:
         evaluate.build_stage(model, spec.evaluate),
         register.build_stage(model, promotion=spec.deploy.promotion, serving=_serving(spec)),
         deploy.build_stage(model, spec.deploy, ways=partial(answer_every_way, spec)),
-        serve.build_stage(model, spec.serve, join=join),
-        monitor.build_stage(model, spec.monitor, join=join),
+        serve.build_stage(model, spec.serve, join=join, joins=joins),
+        monitor.build_stage(model, spec.monitor, join=join, joins=joins),
     ]
 
 
@@ -193,9 +208,10 @@ def sensors_run(spec: LifecycleSpec) -> bool:
     return spec.automation.sensors == "running" or os.environ.get("MLOPS_SENSORS") == "running"
 
 
-def _remember(spec: LifecycleSpec) -> None:
+def _remember(spec: LifecycleSpec, prefix: Sequence[str]) -> None:
     name = spec.name if spec.segment == "all" else f"{spec.name}/{spec.segment}"
     _DECLARED[name] = spec
+    _PREFIXES[spec.identity.address] = tuple(prefix)
 
 
 def _job(spec: LifecycleSpec, name: str, *, prefix: tuple[str, ...]) -> Any:

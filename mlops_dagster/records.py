@@ -176,7 +176,15 @@ class Finding:
 
     model: str
     segment: str
-    signal: Literal["data_age", "model_age", "feature_drift", "prediction_drift", "failed_check"]
+    signal: Literal[
+        "data_age",
+        "model_age",
+        "feature_drift",
+        "prediction_drift",
+        "performance",
+        "failed_check",
+        "endpoint_health",
+    ]
     subject: str
     outcome: Outcome
     value: float | None
@@ -191,11 +199,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A yes or a no to one more run, always with the reason as a sentence."""
+    """A yes or a no to one more run, or a move on live answers, always with the reason as a sentence."""
 
     model: str
     segment: str
-    action: Literal["update", "retrain", "none"]
+    action: Literal["update", "retrain", "canary", "rollback", "none"]
     reason: str
     because: str
     at: datetime
@@ -237,6 +245,7 @@ NOUNS: dict[str, type[Record]] = {
 OUTCOME_TAG = "mlops_dagster.outcome"
 APPROVAL_TAG = "mlops_dagster.approval"
 BARRED_TAG = "mlops_dagster.barred"
+CANARY_TAG = "mlops_dagster.canary"
 HOLDOUT_TAG = "mlops_dagster.holdout_table"
 JUDGED_AGAINST_TAG = "mlops_dagster.judged_against"
 SERVING_TAG = "mlops_dagster.serving"

@@ -68,7 +68,7 @@ class LifecycleSpec(ModelIdentity, hide_input_in_errors=True):
 
     @property
     def losses(self) -> tuple[str, ...]:
-        """Say what a model without key, event time or cursor cannot do, one sentence each."""
+        """Say what a model without key, event time, cursor or gates cannot do, one sentence each."""
         lost = []
         if not self.key:
             lost.append(
@@ -77,6 +77,8 @@ class LifecycleSpec(ModelIdentity, hide_input_in_errors=True):
             )
         if self.event_time is None:
             lost.append("no event_time: splits are random, windows are by arrival.")
+        if self.evaluate.gates == ():
+            lost.append("evaluate.gates is empty: every candidate is accepted, even a worse one.")
         return tuple(lost)
 
     @model_validator(mode="after")
@@ -105,7 +107,7 @@ class LifecycleSpec(ModelIdentity, hide_input_in_errors=True):
         asked = [("evaluate.metrics", name) for name in self.evaluate.metrics or ()]
         asked += [
             (f"evaluate.gates[{at}].metric", gate.metric)
-            for at, gate in enumerate(self.evaluate.gates)
+            for at, gate in enumerate(self.evaluate.gates or ())
         ]
         return [
             f"{where}: {name!r} is not {'computed for ' + self.task if name in METRICS else 'known'}. "

@@ -3,9 +3,10 @@
 import hashlib
 
 from mlops_dagster.deploy.approval import APPROVAL, word_on
+from mlops_dagster.deploy.canary import first_step, sentence, set_step, step_of
 from mlops_dagster.deploy.moves import Order, champion_lock, champion_of, move_champion, settle
 from mlops_dagster.deploy.parity import Ways, prove_parity
-from mlops_dagster.deploy.rollback import held_since
+from mlops_dagster.deploy.rollback import held_since, workers_of
 from mlops_dagster.deploy.rules import LOADS, Ruling, Standing, by_hand, rule, unchanged_check
 from mlops_dagster.deploy.spec import DeploySpec
 from mlops_dagster.deploy.targets import target_of
@@ -32,13 +33,15 @@ def run(
     standing = standing_of(context, spec, registered)
     ruling = rule(standing)
     checks = [unchanged_check(ruling)]
-    if ruling.action == "move" and ways is not None:
+    if ruling.action in {"move", "canary"} and ways is not None:
         version = bench.registry.version(registered.registered_name, registered.version)
         proof = prove_parity(context, spec.parity, version, ways=ways)
         checks.append(proof)
         if proof.outcome is Outcome.REFUSED:
             ruling = Ruling(action="refuse", because=proof.because)
-    if ruling.action == "move":
+    if ruling.action == "canary":
+        ruling = try_beside(context, spec, registered, ruling)
+    elif ruling.action == "move":
         ruling, loads = carry_out(context, spec, standing, ruling)
         checks = [unchanged_check(ruling), loads, *checks[1:]]
     elif ruling.action == "keep" and spec.target.kind != "local":
@@ -53,6 +56,7 @@ def standing_of(context: StepContext, spec: DeploySpec, registered: RegisteredVe
     bench = context.bench
     version = bench.registry.version(registered.registered_name, registered.version)
     state, word = word_on(version)
+    step = step_of(version)
     return Standing(
         candidate=registered.version,
         champion=champion_of(bench, context.model),
@@ -63,7 +67,26 @@ def standing_of(context: StepContext, spec: DeploySpec, registered: RegisteredVe
         approved_why=word.why,
         barred=version.tags.get(BARRED_TAG, ""),
         held=held_since(bench, context.model),
+        in_steps=spec.canary is not None and bool(workers_of(bench, context.model)),
+        canary_passed=step.passed if step else "",
     )
+
+
+def try_beside(
+    context: StepContext, spec: DeploySpec, registered: RegisteredVersion, ruling: Ruling
+) -> Ruling:
+    """Let the version answer a share of the keys; the sensor on live answers goes on from there."""
+    if spec.canary is None:
+        return ruling
+    bench, model = context.bench, context.model
+    with bench.operations.hold(champion_lock(model), holder=f"{context.run_id}/canary"):
+        version = bench.registry.version(registered.registered_name, registered.version)
+        step = step_of(version)
+        if step is None:
+            step = first_step(spec.canary)
+            set_step(bench, model, version.version, step)
+    told = sentence(registered.version, step, spec.canary)
+    return Ruling(action="canary", because=f"{ruling.because} {told}")
 
 
 def carry_out(
@@ -137,11 +160,14 @@ def deployment(
         "move": Outcome.PASSED,
         "keep": Outcome.PASSED,
         "wait": Outcome.NOT_APPLICABLE,
+        "canary": Outcome.NOT_APPLICABLE,
         "refuse": Outcome.REFUSED,
     }
     waiting = None
     if ruling.action == "wait":
         waiting = f"{standing.held} {waiting_text(context, registered)}".strip()
+    elif ruling.action == "canary":
+        waiting = ruling.because
     return Deployment(
         **context.stamp(),
         data_version=f"champion:{hashlib.sha256(f'{registered.registered_name}/{serves}'.encode()).hexdigest()[:32]}",

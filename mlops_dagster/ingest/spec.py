@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, model_validator
 
 from mlops_dagster.declaration import Duration, LookupJoin, Name, Spec, VariableName
-from mlops_dagster.errors import SpecError
+from mlops_dagster.errors import SpecError, redact
 
 FORMATS = {
     ".csv": "csv",
@@ -34,7 +34,11 @@ class CsvOptions(Spec):
 
 
 class FileSource(Spec):
-    """Files: one path, a folder, a glob, or any fsspec address; read whole each time."""
+    """Files: one path, a folder, a glob, or any fsspec address; read whole each time, into memory.
+
+    A file that is still being written would be read in part: write it under a name that starts with
+    `.` or `_`, or elsewhere, and rename it when it is whole.
+    """
 
     kind: Literal["file"] = "file"
     path: str = Field(
@@ -122,12 +126,18 @@ class IngestSpec(Spec):
 
     source: Source = Field(description="Where the rows are.")
     cursor: str | None = Field(
-        default=None, description="A column that only grows: a time or number of arrival."
+        default=None,
+        description="A column that only grows: a time or number of arrival. Without a key, a row that "
+        "changes while it is the newest comes twice.",
     )
     lookback: Duration | None = Field(
         default=None,
         description="How far behind the cursor late and corrected rows are still read; needs a time "
         "as cursor and a key.",
+    )
+    without: tuple[str, ...] = Field(
+        default=(),
+        description="Columns that are left at the source; of one that was taken before, new rows have null.",
     )
     lookups: dict[Name, LookupSpec] = Field(
         default={}, description="Second tables that features read, by name."
@@ -151,6 +161,6 @@ def guess_format(path: str, declared: str | None, *, where: str) -> str:
         name = name.removesuffix(packed)
     suffix = "." + name.rsplit(".", 1)[-1]
     if suffix not in FORMATS:
-        message = f"{where}: the suffix of {path}"
+        message = f"{where}: the suffix of {redact(path)}"
         raise SpecError.unknown(message, suffix, FORMATS)
     return FORMATS[suffix]

@@ -24,10 +24,12 @@ CHECKS = (
 )
 
 
-def build_stage(model: ModelIdentity, spec: MonitorSpec, *, join: Any = None) -> Stage:
+def build_stage(
+    model: ModelIdentity, spec: MonitorSpec, *, join: Any = None, joins: JSON = None
+) -> Stage:
     """Say how `monitoring` is made: ages by the clock, drift of each new window.
 
-    `join` adds to rows what second tables knew: `(context, rows, snapshot) -> rows`.
+    `join` adds to rows what second tables knew, as `joins` declares: `(context, rows, snapshot) -> rows`.
     """
 
     def run(context: StepContext, validated: Snapshot) -> Monitoring:
@@ -53,7 +55,7 @@ def build_stage(model: ModelIdentity, spec: MonitorSpec, *, join: Any = None) ->
         needs=("validated_data",),
         after=("predictions",),
         checks=CHECKS,
-        settings=spec.model_dump(mode="json"),
+        settings={"spec": spec.model_dump(mode="json"), "joins": joins},
         config={
             "since": "ISO 8601 time from which windows are judged again; else since the last look."
         },

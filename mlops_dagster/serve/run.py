@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops_dagster.errors import DataNotFitError
+from mlops_dagster.errors import DataNotFitError, redact
 from mlops_dagster.records import Outcome, Shown, Snapshot
 from mlops_dagster.scoring.loader import ScoringModel, load_verified
 from mlops_dagster.serve.answers import Scorer
 from mlops_dagster.serve.log_rows import take_log
 from mlops_dagster.serve.spec import ServeSpec
 from mlops_dagster.stores.registry import CHAMPION
-from mlops_dagster.stores.tables import TableVersion
+from mlops_dagster.stores.tables import TableVersion, is_unknown
 from mlops_dagster.workbench import StepContext
 
 MARKS = ("prediction_id", "input_digest", "model_version")
@@ -66,10 +66,14 @@ def score_waiting(
     for rows in waiting_rows(context, spec, validated):
         made = scorer.score(join(context, rows, validated))
         waiting += made.num_rows
-        wanted = of_window(made, only) if only else not_done(context, made)
+        known = known_marks(context, made)
+        wanted = of_window(made, only) if only else not_done(made, known)
         fresh += wanted.num_rows
-        if wanted.num_rows:
+        if known.num_rows:
             context.bench.tables.upsert(name, wanted, key=["prediction_id"])
+        elif wanted.num_rows:
+            # A prediction's id names its window, and none of these is there: no key is to be compared.
+            context.bench.tables.append(name, wanted)
     if only and not fresh:
         message = (
             f"{context.model.address}: no row without a target falls into the window {asked!r}. "
@@ -82,7 +86,7 @@ def score_waiting(
 def waiting_rows(context: StepContext, spec: ServeSpec, validated: Snapshot) -> Iterator[pa.Table]:
     """Stream the accepted rows whose target is null, in chunks; a table of many files gives few."""
     source = context.bench.tables.dataset(validated.table.name, version=validated.table.version)
-    unknown = pc.field(context.model.target).is_null()
+    unknown = is_unknown(source.schema, context.model.target)
     held: list[pa.RecordBatch] = []
     for batch in source.to_batches(filter=unknown, batch_size=spec.chunk_rows):
         if sum(one.num_rows for one in held) + batch.num_rows > spec.chunk_rows:
@@ -94,22 +98,29 @@ def waiting_rows(context: StepContext, spec: ServeSpec, validated: Snapshot) -> 
         yield pa.Table.from_batches(held)
 
 
-def not_done(context: StepContext, made: pa.Table) -> pa.Table:
-    """Keep the predictions that are not there yet: same id, same inputs, same version."""
+def known_marks(context: StepContext, made: pa.Table) -> pa.Table:
+    """Read the marks of those predictions that are there already; streams, so memory stays flat."""
     name = context.table("predictions")
+    schema = pa.schema([(mark, pa.string()) for mark in MARKS])
     if context.bench.tables.latest(name) is None:
-        return made
-    windows = pc.unique(made["window"])
-    there = context.bench.tables.dataset(name).to_table(
+        return schema.empty_table()
+    windows, ids = pc.unique(made["window"]), made["prediction_id"].combine_chunks()
+    there = context.bench.tables.dataset(name).to_batches(
         columns=list(MARKS), filter=pc.field("window").isin(windows)
     )
-    done = set(marks_of(there))
-    return made.filter(pa.array([mark not in done for mark in marks_of(made)], pa.bool_()))
+    same = [one.filter(pc.is_in(one["prediction_id"], value_set=ids)) for one in there]
+    return pa.Table.from_batches(same, schema) if same else schema.empty_table()
 
 
-def marks_of(rows: pa.Table) -> Iterator[tuple[str, ...]]:
+def not_done(made: pa.Table, known: pa.Table) -> pa.Table:
+    """Keep the predictions that are not there yet: same id, same inputs, same version."""
+    done = marks_of(known).combine_chunks()
+    return made.filter(pc.invert(pc.is_in(marks_of(made), value_set=done)))
+
+
+def marks_of(rows: pa.Table) -> pa.ChunkedArray:
     """Say of each prediction what makes it the same."""
-    return zip(*(rows[column].to_pylist() for column in MARKS), strict=True)
+    return pc.binary_join_element_wise(*(rows[column] for column in MARKS), "/")
 
 
 def of_window(made: pa.Table, window: str) -> pa.Table:
@@ -138,6 +149,8 @@ def snapshot(
     because = (
         f"{scored.fresh:,} of {scored.waiting:,} rows without an outcome scored by version "
         f"{champion.version}; the others had their prediction."
+        if scored.waiting
+        else "Every row has its outcome: none was to be scored."
     ) + (f" {scored.live:,} live answers taken from the log." if scored.live else "")
     table = scored.table.ref if scored.table else validated.table
     return Snapshot(
@@ -154,6 +167,8 @@ def snapshot(
             "answered live": Shown(kind="integer", value=scored.live),
             "without an outcome": Shown(kind="integer", value=scored.waiting),
             "model version": Shown(kind="text", value=champion.version),
-            "dagster/uri": Shown(kind="text", value=scored.table.uri if scored.table else ""),
+            "dagster/uri": Shown(
+                kind="text", value=redact(scored.table.uri) if scored.table else ""
+            ),
         },
     )

@@ -8,8 +8,8 @@ from threading import Event
 from typing import Any, TypeVar
 
 from mlops_dagster.clock import wall_now
-from mlops_dagster.errors import StoreError
-from mlops_dagster.stores.mlflow_home import be_quiet, hide_secret, store_error, without_secret
+from mlops_dagster.errors import StoreError, redact, redact_in
+from mlops_dagster.stores.mlflow_home import be_quiet, store_error
 from mlops_dagster.stores.registry import ModelVersion
 
 Got = TypeVar("Got")
@@ -99,7 +99,7 @@ class MlflowDeployment:
     def _without_secrets(self, text: str) -> str:
         for value in self._secrets:
             text = text.replace(value, "...")
-        return hide_secret(text, self._uri)
+        return redact_in(text, self._uri)
 
     @contextmanager
     def _mlflow_at_home(self) -> Iterator[None]:
@@ -116,4 +116,4 @@ class MlflowDeployment:
                     os.environ[name] = value
 
     def __str__(self) -> str:
-        return f"Deployment {self._name!r} at {without_secret(self._uri)}"
+        return f"Deployment {self._name!r} at {redact(self._uri)}"

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from mlops_dagster.records import Decision, Finding, Move, Outcome
+from mlops_dagster.stores.traffic import Traffic
 
 LEASE = timedelta(seconds=30)
 
@@ -31,6 +32,7 @@ class Worker:
     problem: str
     pid: int
     seen_at: datetime
+    traffic: tuple[Traffic, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

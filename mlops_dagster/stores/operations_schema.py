@@ -162,6 +162,7 @@ workers = sa.Table(
     _text("problem"),
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("seen_at", Instant, nullable=False),
+    sa.Column("traffic", Json, nullable=False),
 )
 
 sa.Index(

@@ -18,7 +18,6 @@ from mlops_dagster.stores.operations import (
     LEASE,
     FindingFilter,
     Pointer,
-    Worker,
 )
 from mlops_dagster.stores.operations_rows import (
     AUTHORS,
@@ -32,9 +31,10 @@ from mlops_dagster.stores.operations_rows import (
     same_no,
     sentence,
 )
+from mlops_dagster.stores.sql_workers import SqlWorkers
 
 
-class SqlOperations:
+class SqlOperations(SqlWorkers):
     """Keeps leases, accepted records, findings, decisions and the ledger in one database.
 
     Opens a database that has our tables already; `create_schema` makes them, `embedded` is for a file
@@ -287,28 +287,3 @@ class SqlOperations:
         with self._database.reading() as connection:
             row = connection.execute(chosen).mappings().one_or_none()
         return Move(**row) if row else None
-
-    # --- WHO ANSWERS ---
-
-    def beat(self, worker: Worker) -> None:
-        """Keep what a worker tells of itself, in place of what it told before."""
-        values = dataclasses.asdict(worker)
-        with self._database.writing() as connection:
-            told = insert(connection, schema.workers).values(**values)
-            connection.execute(
-                told.on_conflict_do_update(index_elements=schema.workers.primary_key, set_=values)
-            )
-
-    def leave(self, worker: str) -> None:
-        """Forget a worker that ended."""
-        with self._database.writing() as connection:
-            connection.execute(schema.workers.delete().where(schema.workers.c.worker == worker))
-
-    def workers(self, model: str, segment: str, *, since: datetime) -> list[Worker]:
-        """List the workers that told of themselves since an instant."""
-        chosen = sa.select(schema.workers).where(
-            *of(schema.workers, model, segment), schema.workers.c.seen_at >= since
-        )
-        with self._database.reading() as connection:
-            rows = connection.execute(chosen.order_by(schema.workers.c.worker)).mappings()
-            return [Worker(**row) for row in rows]

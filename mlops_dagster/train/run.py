@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from mlops_dagster.profiles.reference import write_reference
-from mlops_dagster.records import FeatureSet, Outcome, Shown, TrainedModel
+from mlops_dagster.records import FeatureSet, Outcome, Severity, Shown, TrainedModel
 from mlops_dagster.scoring.by_value import (
     explicit_requirements,
     package_model,
@@ -53,7 +53,7 @@ def run(
     lesson = learn(context, spec, features, functions=functions)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "model"
-        package(spec, lesson, folder)
+        package(spec, lesson, folder, optional=context.model.key)
         profile = reference_profile(context, features, lesson, window=reference_window)
         write_reference(folder, profile)
         logged = log(context, spec, features, lesson, folder=folder)
@@ -74,14 +74,14 @@ def reconcile(context: StepContext) -> None:
         )
 
 
-def package(spec: TrainSpec, lesson: Lesson, folder: Path) -> None:
-    """Write the model's files, the user's code in them."""
+def package(spec: TrainSpec, lesson: Lesson, folder: Path, *, optional: Sequence[str]) -> None:
+    """Write the model's files, the user's code in them; a caller may leave out what is `optional`."""
     example = lesson.example()
     package_model(
         lesson.artifact,
         folder,
         user_packages=carried_packages(spec, lesson),
-        signature=signature_of(example, lesson.fitted.answers.head()),
+        signature=signature_of(example, lesson.fitted.answers.head(), optional=optional),
         input_example=example,
         requirements=explicit_requirements(spec.estimator),
     )
@@ -164,15 +164,13 @@ def record(
     told = [features.data_version, spec.model_dump(mode="json"), spec.seed]
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     rows = len(lesson.parts.train)
+    refused = lesson.apart.outcome is Outcome.REFUSED and lesson.apart.severity is Severity.CRITICAL
+    fitted = f"Fitted on {rows:,} rows, {len(lesson.parts.holdout):,} held out. {lesson.parts.note}"
     return TrainedModel(
         **context.stamp(),
         data_version=f"v1:{digest[:32]}",
-        outcome=lesson.apart.outcome,
-        because=(
-            lesson.apart.because
-            if lesson.apart.outcome is Outcome.REFUSED
-            else f"Fitted on {rows:,} rows, {len(lesson.parts.holdout):,} held out."
-        ),
+        outcome=Outcome.REFUSED if refused else Outcome.PASSED,
+        because=lesson.apart.because if refused else fitted.strip(),
         checks=(lesson.apart,),
         shown=shown(context, spec, lesson, logged),
         mlflow_run_id=logged.run_id,

@@ -271,7 +271,7 @@ def test_TE3_a_refused_batch_blocks_what_comes_after_and_a_good_one_goes_through
     assert ruled.run("update").success
 
 
-def test_TE6_a_drift_alarm_asks_for_a_retrain_and_only_a_better_candidate_goes_live(
+def test_a_drift_alarm_asks_for_a_retrain_and_the_same_candidate_again_moves_nothing(
     scene, tmp_path
 ):
     spec = cancer_spec(

@@ -280,7 +280,7 @@ def test_whole_numbers_are_read_as_doubles_wherever_a_model_is_asked(points, tmp
 
 
 def test_the_stage_takes_a_refused_evaluation_and_stops_the_run_by_a_blocking_check():
-    stage = build_stage(MODEL, promotion="automatic")
+    stage = build_stage(MODEL, promotion="automatic", serving={})
     assert stage.takes_refused == {"evaluation"}
     assert [(check.name, check.blocking) for check in stage.checks] == [
         ("candidate_accepted", True),

@@ -44,7 +44,8 @@ def serving(bench, folders, tmp_path):
             live=LiveModel(
                 registry=bench.registry,
                 name=MODEL.registered_name,
-                with_challenger=chosen.shadow or chosen.canary > 0,
+                shadow=chosen.shadow,
+                share=chosen.canary,
             ),
             settings=chosen,
             folder=tmp_path / "log",
