@@ -20,7 +20,7 @@ from mlops_dagster.serve.endpoint.worker import Worker
 from mlops_dagster.serve.spec import EndpointSpec
 from mlops_dagster.stores.registry import ModelVersion, Registry
 
-ALONE = 32
+ALONE = 8
 TOGETHER = 500
 _PATIENCE_S = 60.0
 
