@@ -9,7 +9,8 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 TEST ?=
 
-.PHONY: help demo test dev check format bench-lifecycle bench-serve bench-batch test-fast test-e2e test-browser capabilities clean
+.PHONY: help demo test dev check format bench-lifecycle bench-serve bench-batch bench-drift bench-alarms \
+    test-fast test-e2e test-browser capabilities clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -52,6 +53,12 @@ bench-serve: $(VENV)/.dev ## the endpoint against `mlflow models serve`, on the 
 
 bench-batch: $(VENV)/.dev ## batch scoring against the model's own predict on numpy, and its memory
 	@$(BIN)/python -m benchmarks.batch
+
+bench-drift: $(VENV)/.dev ## drift of 30 columns beside Evidently and NannyML, on the same files
+	@$(BIN)/python -m benchmarks.drift
+
+bench-alarms: $(VENV)/.dev ## false alarms and power of this package's rule and its peers' (half an hour)
+	@$(BIN)/python -m benchmarks.alarms
 
 capabilities: $(VENV)/.dev ## write docs/capabilities.md from the tests named after its rows
 	@$(BIN)/python -m docs.capabilities
