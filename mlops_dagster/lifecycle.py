@@ -129,6 +129,7 @@ def stages_of(spec: LifecycleSpec) -> list[Stage]:
             spec.train,
             functions=spec.features.functions,
             reference_window=spec.monitor.drift.window if spec.monitor.drift else timedelta(days=7),
+            slices=spec.evaluate.slices,
         ),
         evaluate.build_stage(model, spec.evaluate),
         register.build_stage(model, promotion=spec.deploy.promotion, serving=_serving(spec)),

@@ -153,14 +153,21 @@ def _average_precision(scored: Scored) -> float:
     return float(np.sum(precision * hits) / truth.sum())
 
 
-def _log_loss(scored: Scored) -> float:
-    """In nats. A label that the model does not know was given probability 0, floored at 2e-16."""
+def log_losses(scored: Scored) -> npt.NDArray[np.float64]:
+    """Measure each row's log loss in nats; nan where the probabilities are of other labels.
+
+    A label that the model does not know was given probability 0, floored at 2e-16.
+    """
     truth, shares = scored.truth, scored.shares
     if shares.shape[1] != len(scored.labels):
-        return math.nan
+        return np.full(len(truth), math.nan)
     sums = shares.sum(axis=1)
     given = np.where(truth >= 0, shares[np.arange(len(truth)), truth], 0.0) / sums
-    return float(-np.log(np.clip(given, np.finfo(np.float64).eps, 1.0)).mean())
+    return np.asarray(-np.log(np.clip(given, np.finfo(np.float64).eps, 1.0)))
+
+
+def _log_loss(scored: Scored) -> float:
+    return float(log_losses(scored).mean())
 
 
 def _brier(scored: Scored) -> float:

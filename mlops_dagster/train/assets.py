@@ -17,13 +17,21 @@ def build_stage(
     *,
     functions: Sequence[str],
     reference_window: timedelta,
+    slices: Sequence[str] = (),
 ) -> Stage:
-    """Declare the stage `trained_model`."""
+    """Declare the stage `trained_model`; the losses of `slices` are kept with the model."""
 
     def run(context: StepContext, *records: Any) -> Record:
         from mlops_dagster.train.run import run as work
 
-        return work(context, spec, *records, functions=functions, reference_window=reference_window)
+        return work(
+            context,
+            spec,
+            *records,
+            functions=functions,
+            reference_window=reference_window,
+            slices=slices,
+        )
 
     def identify(_: StepContext, features: FeatureSet) -> JSON:
         return [features.data_version, features.table.digest]

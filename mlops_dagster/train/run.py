@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from mlops_dagster.profiles.answers import write_answers
 from mlops_dagster.profiles.reference import write_reference
 from mlops_dagster.records import FeatureSet, Outcome, Shown, TrainedModel
 from mlops_dagster.scoring.by_value import (
@@ -20,6 +21,7 @@ from mlops_dagster.scoring.by_value import (
 from mlops_dagster.scoring.digest import artifact_sha256
 from mlops_dagster.scoring.functions import is_user_code
 from mlops_dagster.stores.tracking import LoggedModel, tracked
+from mlops_dagster.train.holdout import answered_holdout
 from mlops_dagster.train.learning import Lesson, finite, learn, reference_profile
 from mlops_dagster.train.provenance import Provenance, provenance_of
 from mlops_dagster.train.spec import TrainSpec
@@ -43,6 +45,7 @@ def run(
     *,
     functions: Sequence[str],
     reference_window: timedelta,
+    slices: Sequence[str] = (),
 ) -> TrainedModel:
     """Fit a candidate and log it; a retry continues the same MLflow run.
 
@@ -56,6 +59,10 @@ def run(
         package(spec, lesson, folder)
         profile = reference_profile(context, features, lesson, window=reference_window)
         write_reference(folder, profile)
+        answers = answered_holdout(
+            context.model, lesson, profile, slices=slices, window=reference_window
+        )
+        write_answers(folder, answers)
         logged = log(context, spec, features, lesson, folder=folder)
     return record(context, spec, features, lesson, logged=logged)
 
