@@ -139,6 +139,31 @@ class LookupJoin(Spec):
         return self
 
 
+class LabelJoin(Spec):
+    """Which prediction a label is of, and when it was true. The latest label of a prediction counts.
+
+    The latest is by `label_time`, among equal times the one that came last. A null label withdraws.
+    """
+
+    prediction_id: str | None = Field(
+        default=None, description="Column that holds the id which came with the answer."
+    )
+    key: tuple[str, ...] = Field(
+        default=(), description="Columns of the same names as the model's key; its default."
+    )
+    label: str = Field(description="Column: the outcome, in the target's own values.")
+    label_time: str | None = Field(
+        default=None, description="Column: since when this label holds; default: since it came."
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.prediction_id is not None and self.key:
+            message = "give prediction_id or key, not both: a label is joined one way"
+            raise ValueError(message)
+        return self
+
+
 def registered_name(model: str, *, segment: str = "all") -> str:
     """Make the name under which a model's versions are registered."""
     return model if segment == "all" else f"{model}--{segment}"

@@ -176,7 +176,17 @@ class Finding:
 
     model: str
     segment: str
-    signal: Literal["data_age", "model_age", "feature_drift", "prediction_drift", "failed_check"]
+    signal: Literal[
+        "data_age",
+        "model_age",
+        "feature_drift",
+        "prediction_drift",
+        "slice_drift",
+        "performance",
+        "slice_performance",
+        "estimated_performance",
+        "failed_check",
+    ]
     subject: str
     outcome: Outcome
     value: float | None

@@ -1,0 +1,98 @@
+"""Turns a window's answers and labels into numbers."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mlops_dagster.declaration import ModelIdentity
+from mlops_dagster.metrics.estimated import Estimate, estimate
+from mlops_dagster.metrics.losses import LossSketch, row_losses, sketch
+from mlops_dagster.metrics.quality import Scored, measure
+from mlops_dagster.monitor.answered import Answered, named
+from mlops_dagster.monitor.labels import Floats
+from mlops_dagster.monitor.performance import Measured, SliceMeasured
+from mlops_dagster.profiles.answers import AnswerReference, group_losses
+
+EMPTY = LossSketch(rows=0, mean=0.0, sd=0.0, skew=0.0)
+
+
+def measure_answers(
+    model: ModelIdentity,
+    answered: Answered,
+    reference: AnswerReference | None,
+    *,
+    metrics: Sequence[str],
+    at: datetime,
+    digest: str,
+) -> Measured:
+    """Measure what is labelled by every metric, and estimate the metrics of all answers."""
+    places, answers = answered.labelled, answered.answer()
+    scored = with_truth(answers, answered.truth, places) if len(places) else None
+    losses = row_losses(model.task, scored) if scored else np.empty(0)
+    return Measured(
+        window=answered.window,
+        version=answered.version,
+        source=answered.source,
+        rows=answered.rows,
+        loss=sketch(losses) if len(losses) else EMPTY,
+        as_of=at,
+        metrics=_metrics(scored, metrics) if scored else {},
+        estimates=_estimates(answers, reference, metrics),
+        slices=_slices(answered, places, losses, reference) if len(losses) else (),
+        digest=digest,
+    )
+
+
+def with_truth(answers: Scored, truth: Floats, places: npt.NDArray[np.int64]) -> Scored:
+    """Put some answers beside their labels."""
+    known = truth[places]
+    return Scored(
+        y_true=named(known, answers.labels) if answers.labels else known,
+        y_pred=answers.y_pred[places],
+        probability=None if answers.probability is None else answers.probability[places],
+        labels=answers.labels,
+    )
+
+
+def _metrics(scored: Scored, metrics: Sequence[str]) -> dict[str, float]:
+    found = measure(
+        metrics,
+        scored.y_true,
+        scored.y_pred,
+        probability=scored.probability,
+        labels=scored.labels,
+    )
+    return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def _estimates(
+    answers: Scored, reference: AnswerReference | None, metrics: Sequence[str]
+) -> dict[str, Estimate]:
+    if reference is None or reference.calibrator is None or not len(answers.y_pred):
+        return {}
+    return estimate(metrics, answers, reference.calibrator)
+
+
+def _slices(
+    answered: Answered,
+    places: npt.NDArray[np.int64],
+    losses: npt.NDArray[np.float64],
+    reference: AnswerReference | None,
+) -> list[SliceMeasured]:
+    if reference is None or not reference.slices:
+        return []
+    given: pd.DataFrame = answered.inputs(places)
+    found = []
+    for before in reference.slices:
+        column = before.grouping.column
+        if column not in given:
+            continue
+        groups = before.grouping.of(given[column].reset_index(drop=True))
+        found += [
+            SliceMeasured(column=column, value=value, loss=loss, before=before.losses.get(value))
+            for value, loss in group_losses(groups, losses).items()
+        ]
+    return found
