@@ -18,7 +18,7 @@ import mlops_dagster.serve.assets as serve
 import mlops_dagster.train.assets as train
 import mlops_dagster.validate.assets as validate
 from mlops_dagster.declaration import LookupJoin
-from mlops_dagster.deploy.sensors import build_approval_sensor
+from mlops_dagster.deploy.sensors import Deployed, build_approval_sensor, build_live_sensor
 from mlops_dagster.errors import SpecError
 from mlops_dagster.records import JSON, Snapshot
 from mlops_dagster.resources import MODEL, RECORDS, RECORDS_KEY, SEGMENT, WORKBENCH, WORKBENCH_KEY
@@ -52,6 +52,7 @@ JOBS: Mapping[str, tuple[str, str]] = {
 }
 _DECLARED: dict[str, LifecycleSpec] = {}
 _BUILT: dict[str, Any] = {}
+_PREFIXES: dict[str, tuple[str, ...]] = {}
 
 
 def build_lifecycle(
@@ -60,10 +61,10 @@ def build_lifecycle(
     """Turn one declaration into assets, checks, jobs, schedules and sensors.
 
     The result merges with any other definitions (`dg.Definitions.merge`). Without `sensors`, give the
-    declarations to `build_shared_sensors`: one pair then serves all models of a location.
+    declarations to `build_shared_sensors`: they then serve all models of a location.
     """
     model = spec.identity
-    _remember(spec)
+    _remember(spec, prefix)
     assets = [build_stage_asset(model, one, prefix=tuple(prefix)) for one in stages_of(spec)]
     jobs = {name: _job(spec, name, prefix=tuple(prefix)) for name in JOBS}
     _BUILT.update({model.job(name): job for name, job in jobs.items()})
@@ -85,7 +86,7 @@ def build_shared_sensors(
     *,
     name: str = "mlops",
 ) -> list[dg.SensorDefinition]:
-    """Watch several models with one pair of sensors, once `build_lifecycle` built each."""
+    """Watch several models with the same sensors, once `build_lifecycle` built each."""
     watched = [_watched(one) for one in specs]
     running = any(sensors_run(one) for one in specs)
     every = min(one.automation.every for one in specs)
@@ -99,7 +100,20 @@ def build_shared_sensors(
         build_drift_sensor(
             watched, name=f"{name}_drift_sensor", jobs=targets, running=running, interval=every
         ),
+        build_live_sensor(
+            [_deployed(one) for one in specs],
+            name=f"{name}_live_sensor",
+            jobs=[_BUILT[one.identity.job("deploy")] for one in specs],
+            running=running,
+            interval=every,
+        ),
     ]
+
+
+def _deployed(spec: LifecycleSpec) -> Deployed:
+    model = spec.identity
+    key = asset_key(model, "deployment", prefix=_PREFIXES[model.address])
+    return Deployed(model=model, spec=spec.deploy, asset=key)
 
 
 def _approval_sensor(spec: LifecycleSpec, jobs: Mapping[str, Any]) -> list[dg.SensorDefinition]:
@@ -182,9 +196,10 @@ def sensors_run(spec: LifecycleSpec) -> bool:
     return spec.automation.sensors == "running" or os.environ.get("MLOPS_SENSORS") == "running"
 
 
-def _remember(spec: LifecycleSpec) -> None:
+def _remember(spec: LifecycleSpec, prefix: Sequence[str]) -> None:
     name = spec.name if spec.segment == "all" else f"{spec.name}/{spec.segment}"
     _DECLARED[name] = spec
+    _PREFIXES[spec.identity.address] = tuple(prefix)
 
 
 def _job(spec: LifecycleSpec, name: str, *, prefix: tuple[str, ...]) -> Any:

@@ -186,6 +186,7 @@ class Finding:
         "slice_performance",
         "estimated_performance",
         "failed_check",
+        "endpoint_health",
     ]
     subject: str
     outcome: Outcome
@@ -201,11 +202,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A yes or a no to one more run, always with the reason as a sentence."""
+    """A yes or a no to one more run, or a move on live answers, always with the reason as a sentence."""
 
     model: str
     segment: str
-    action: Literal["update", "retrain", "none"]
+    action: Literal["update", "retrain", "canary", "rollback", "none"]
     reason: str
     because: str
     at: datetime
@@ -247,6 +248,7 @@ NOUNS: dict[str, type[Record]] = {
 OUTCOME_TAG = "mlops_dagster.outcome"
 APPROVAL_TAG = "mlops_dagster.approval"
 BARRED_TAG = "mlops_dagster.barred"
+CANARY_TAG = "mlops_dagster.canary"
 JUDGED_AGAINST_TAG = "mlops_dagster.judged_against"
 SERVING_TAG = "mlops_dagster.serving"
 SHA256_TAG = "mlops_dagster.artifact_sha256"

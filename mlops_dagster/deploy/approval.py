@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mlops_dagster.clock import wall_now
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.errors import GateRefusedError
-from mlops_dagster.records import APPROVAL_TAG, OUTCOME_TAG
+from mlops_dagster.records import APPROVAL_TAG, BARRED_TAG, CANARY_TAG, OUTCOME_TAG
 from mlops_dagster.stores.registry import CHALLENGER, ModelVersion
 from mlops_dagster.workbench import Workbench
 
@@ -29,6 +29,7 @@ def approve(
 ) -> ModelVersion:
     """Approve a version. The approval sensor, or the job `<model>_deploy`, then lets it serve.
 
+    It lifts the bar of a version that was rolled back, or whose canary was stopped.
     Raises: GateRefusedError for a version that was refused by its gates or is not the one that waits,
     or without a reason.
     """
@@ -57,6 +58,7 @@ def approve(
         APPROVED_WHY: why,
         APPROVED_AT: wall_now().isoformat(),
     }
+    tags |= {name: "" for name in (BARRED_TAG, CANARY_TAG) if found.tags.get(BARRED_TAG)}
     bench.registry.set_tags(model.registered_name, version, tags)
     return bench.registry.version(model.registered_name, version)
 

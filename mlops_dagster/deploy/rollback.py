@@ -16,11 +16,14 @@ ALIVE = timedelta(seconds=5)
 """A worker that has not told of itself for so long is taken for gone."""
 
 
-def roll_back(bench: Workbench, model: ModelIdentity, *, who: str, why: str) -> Move:
+def roll_back(
+    bench: Workbench, model: ModelIdentity, *, who: str, why: str, expected: str | None = None
+) -> Move:
     """Let the version serve that served before the champion. The one removed is barred.
 
     Automatic promotion is held from then on: the next version waits for an approval.
-    Raises: GateRefusedError when nothing served before, or without a reason.
+    Raises: GateRefusedError when nothing served before, or without a reason; ConflictError when another
+    version than `expected` serves.
     """
     if not why.strip():
         message = f"{model.address}: a rollback needs a reason, for whoever asks later."
@@ -33,7 +36,9 @@ def roll_back(bench: Workbench, model: ModelIdentity, *, who: str, why: str) -> 
             "back to. mlops-dagster history lists every change."
         )
         raise GateRefusedError(message)
-    order = Order(to_version=earlier[-1], expected=serving, who=who, why=why, kind="rollback")
+    order = Order(
+        to_version=earlier[-1], expected=expected or serving, who=who, why=why, kind="rollback"
+    )
     move = move_champion(bench, model, order)
     said = f"{why} ({who}, {bench.clock.now():%Y-%m-%d %H:%M})"
     bench.registry.set_tags(model.registered_name, serving, {BARRED_TAG: said})

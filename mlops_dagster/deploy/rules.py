@@ -11,9 +11,9 @@ LOADS = "version_loads"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ruling:
-    """What is to be done with a version: `move` the alias, `keep` it, `wait`, or `refuse`."""
+    """What is to be done with a version: `move` the alias, `keep` it, `wait`, try it, or `refuse`."""
 
-    action: Literal["move", "keep", "wait", "refuse"]
+    action: Literal["move", "keep", "wait", "canary", "refuse"]
     because: str
 
 
@@ -30,10 +30,26 @@ class Standing:
     approved_why: str = ""
     barred: str = ""
     held: str = ""
+    in_steps: bool = False
+    canary_passed: str = ""
 
 
 def rule(standing: Standing) -> Ruling:
-    """Decide what becomes of a candidate that passed its gates."""
+    """Decide what becomes of a candidate that passed its gates.
+
+    Where it is to go live in steps, it serves only after its canary passed.
+    """
+    ruling = _rule(standing)
+    if ruling.action != "move" or not standing.in_steps or standing.champion is None:
+        return ruling
+    if not standing.canary_passed:
+        return Ruling(action="canary", because=ruling.because)
+    return Ruling(
+        action="move", because=f"{ruling.because} Its canary passed: {standing.canary_passed}"
+    )
+
+
+def _rule(standing: Standing) -> Ruling:
     if standing.champion == standing.candidate:
         return Ruling(action="keep", because=f"Version {standing.candidate} serves already.")
     if standing.barred:

@@ -3,8 +3,9 @@
 import hashlib
 
 from mlops_dagster.deploy.approval import APPROVAL, word_on
+from mlops_dagster.deploy.canary import first_step, sentence, set_step, step_of
 from mlops_dagster.deploy.moves import Order, champion_lock, champion_of, move_champion, settle
-from mlops_dagster.deploy.rollback import await_workers, held_since
+from mlops_dagster.deploy.rollback import await_workers, held_since, workers_of
 from mlops_dagster.deploy.rules import LOADS, Ruling, Standing, by_hand, rule, unchanged_check
 from mlops_dagster.deploy.spec import DeploySpec
 from mlops_dagster.errors import ConflictError, StoreError
@@ -23,7 +24,9 @@ def run(context: StepContext, spec: DeploySpec, registered: RegisteredVersion) -
     standing = standing_of(context, spec, registered)
     ruling = rule(standing)
     checks = [unchanged_check(ruling)]
-    if ruling.action == "move":
+    if ruling.action == "canary":
+        ruling = try_beside(context, spec, registered, ruling)
+    elif ruling.action == "move":
         ruling, loads = carry_out(context, spec, standing, ruling)
         checks = [unchanged_check(ruling), loads]
     return deployment(context, registered, standing, ruling, tuple(checks))
@@ -34,6 +37,7 @@ def standing_of(context: StepContext, spec: DeploySpec, registered: RegisteredVe
     bench = context.bench
     version = bench.registry.version(registered.registered_name, registered.version)
     state, word = word_on(version)
+    step = step_of(version)
     return Standing(
         candidate=registered.version,
         champion=champion_of(bench, context.model),
@@ -44,7 +48,26 @@ def standing_of(context: StepContext, spec: DeploySpec, registered: RegisteredVe
         approved_why=word.why,
         barred=version.tags.get(BARRED_TAG, ""),
         held=held_since(bench, context.model),
+        in_steps=spec.canary is not None and bool(workers_of(bench, context.model)),
+        canary_passed=step.passed if step else "",
     )
+
+
+def try_beside(
+    context: StepContext, spec: DeploySpec, registered: RegisteredVersion, ruling: Ruling
+) -> Ruling:
+    """Let the version answer a share of the keys; the sensor on live answers goes on from there."""
+    if spec.canary is None:
+        return ruling
+    bench, model = context.bench, context.model
+    with bench.operations.hold(champion_lock(model), holder=f"{context.run_id}/canary"):
+        version = bench.registry.version(registered.registered_name, registered.version)
+        step = step_of(version)
+        if step is None:
+            step = first_step(spec.canary)
+            set_step(bench, model, version.version, step)
+    told = sentence(registered.version, step, spec.canary)
+    return Ruling(action="canary", because=f"{ruling.because} {told}")
 
 
 def carry_out(
@@ -109,11 +132,14 @@ def deployment(
         "move": Outcome.PASSED,
         "keep": Outcome.PASSED,
         "wait": Outcome.NOT_APPLICABLE,
+        "canary": Outcome.NOT_APPLICABLE,
         "refuse": Outcome.REFUSED,
     }
     waiting = None
     if ruling.action == "wait":
         waiting = f"{standing.held} {waiting_text(context, registered)}".strip()
+    elif ruling.action == "canary":
+        waiting = ruling.because
     return Deployment(
         **context.stamp(),
         data_version=f"champion:{hashlib.sha256(f'{registered.registered_name}/{serves}'.encode()).hexdigest()[:32]}",

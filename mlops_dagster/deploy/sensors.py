@@ -1,17 +1,22 @@
-"""The sensor that picks up a person's approval, by command or by MLflow tag."""
+"""The sensors that pick up a person's approval, and what the live answers say of a version."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from mlops_dagster.declaration import ModelIdentity
+from mlops_dagster.deploy.spec import DeploySpec
 from mlops_dagster.errors import MlopsError
 from mlops_dagster.records import APPROVAL_TAG
 from mlops_dagster.resources import MODEL, SEGMENT, WorkbenchResource
 from mlops_dagster.stores.registry import CHALLENGER, CHAMPION
 from mlops_dagster.workbench import Workbench
+
+if TYPE_CHECKING:
+    from mlops_dagster.deploy.watch import Sight
 
 APPROVAL = APPROVAL_TAG
 
@@ -49,12 +54,79 @@ def build_approval_sensor(
                 version, because = None, f"{model.address}: {error}"
             said.append(because)
             if version:
-                requests.append(_request(model, version, because))
+                requests.append(_request(model, version, because, why="approved"))
         return dg.SensorResult(
             run_requests=requests, skip_reason=None if requests else dg.SkipReason(" ".join(said))
         )
 
     return approvals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployed:
+    """One model as the sensor on live answers sees it. `asset` is the key of its deployment."""
+
+    model: ModelIdentity
+    spec: DeploySpec
+    asset: dg.AssetKey
+
+
+def build_live_sensor(
+    deployed: Sequence[Deployed],
+    *,
+    name: str,
+    jobs: Sequence[Any],
+    running: bool,
+    interval: timedelta,
+) -> dg.SensorDefinition:
+    """Watch what the endpoint answers after a promotion, and during one in steps."""
+
+    @dg.sensor(
+        name=name,
+        jobs=jobs,
+        minimum_interval_seconds=int(interval.total_seconds()),
+        description=(
+            "Steps a canary on or stops it, and puts back the version before when live answers get worse "
+            "after a promotion."
+        ),
+        default_status=(
+            dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
+        ),
+    )
+    def live(
+        context: dg.SensorEvaluationContext, mlops_dagster: WorkbenchResource
+    ) -> dg.SensorResult:
+        from mlops_dagster.deploy.watch import Sight, watch
+
+        bench = mlops_dagster.open()
+        requests, events, said = [], [], []
+        for one in deployed:
+            try:
+                sight = watch(bench, one.model, one.spec)
+            except MlopsError as error:
+                # One registry that does not answer must not silence the other models.
+                context.log.exception("%s could not be watched", one.model.registered_name)
+                sight = Sight(action="none", because=f"{one.model.address}: {error}")
+            said.append(sight.because)
+            if sight.action in {"step", "stop", "rollback"}:
+                context.log.warning(sight.because)
+                events.append(_told(one, sight))
+            if sight.action == "serve":
+                requests.append(
+                    _request(one.model, sight.version, sight.because, why="canary_passed")
+                )
+        skipped = None if requests else dg.SkipReason(" ".join(said))
+        return dg.SensorResult(run_requests=requests, asset_events=events, skip_reason=skipped)
+
+    return live
+
+
+def _told(deployed: Deployed, sight: "Sight") -> dg.AssetObservation:
+    return dg.AssetObservation(
+        asset_key=deployed.asset,
+        description=sight.because,
+        metadata={"what": sight.action, "version": sight.version, "because": sight.because},
+    )
 
 
 def approved_version(bench: Workbench, model: ModelIdentity) -> tuple[str | None, str]:
@@ -70,9 +142,9 @@ def approved_version(bench: Workbench, model: ModelIdentity) -> tuple[str | None
     return challenger.version, f"{model.address}: version {challenger.version} was approved."
 
 
-def _request(model: ModelIdentity, version: str, because: str) -> dg.RunRequest:
+def _request(model: ModelIdentity, version: str, because: str, *, why: str) -> dg.RunRequest:
     return dg.RunRequest(
-        run_key=f"approved:{model.address}:{version}",
+        run_key=f"{why}:{model.address}:{version}",
         job_name=model.job("deploy"),
         tags={MODEL: model.name, SEGMENT: model.segment, "mlops_dagster/because": because},
     )

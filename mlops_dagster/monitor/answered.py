@@ -160,7 +160,7 @@ class Reader:
         wanted = dict.fromkeys([*_ANSWER, *model.key, "scored_at", model.event_time])
         found = rows.to_table(
             columns=[one for one in wanted if one in there],
-            filter=pc.field("role").isin(ROLES) & pc.field("prediction").is_valid(),
+            filter=pc.field("role").isin([*ROLES, "canary"]) & pc.field("prediction").is_valid(),
         )
         times = _instants(found["scored_at"])
         if model.event_time in there:

@@ -20,6 +20,7 @@ from mlops_dagster.monitor.looks import (
     drift_findings,
     not_compared_check,
 )
+from mlops_dagster.monitor.roles import compare_roles, shown_roles
 from mlops_dagster.monitor.show import picture, shown_counts, worst_columns
 from mlops_dagster.monitor.spec import DriftSpec, MonitorSpec
 from mlops_dagster.monitor.watch_performance import performance_look
@@ -66,6 +67,7 @@ def run(
         watch = Watch(context, champion, spec.drift)
         seen = list(watch.look(validated, due[: spec.drift.most_windows], join=join))
         shown = _shown_drift(champion, seen, left=len(due) - len(seen))
+    beside = compare_roles(context, validated, live=version) if version else []
     looks = [look for look, _ in seen]
     findings = ages.findings(context, version=version)
     for look in looks:
@@ -78,7 +80,7 @@ def run(
         context,
         findings,
         checks=(*checks, *answers.checks),
-        shown=shown_counts(findings, looks) | shown | answers.shown,
+        shown=shown_counts(findings, looks) | shown | answers.shown | shown_roles(beside),
         version=version,
     )
 

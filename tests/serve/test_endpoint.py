@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow
@@ -11,6 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from mlops_dagster.errors import StoreError
+from mlops_dagster.records import BARRED_TAG, CANARY_TAG
 from mlops_dagster.scoring.loader import open_model
 from mlops_dagster.serve.endpoint.app import build_app
 from mlops_dagster.serve.endpoint.live_model import LiveModel
@@ -26,6 +28,7 @@ from mlops_dagster.stores.registry import CHALLENGER, CHAMPION
 from tests.scoring.models import MODEL, register
 
 NAME = MODEL.registered_name
+START = datetime(2026, 1, 1, tzinfo=UTC)
 ROW = {"seen": "2026-02-01T05:00:00Z", "size": 3.5}
 
 
@@ -41,7 +44,8 @@ def serving(bench, folders, tmp_path):
             live=LiveModel(
                 registry=bench.registry,
                 name=NAME,
-                with_challenger=chosen.shadow or chosen.canary > 0,
+                shadow=chosen.shadow,
+                share=chosen.canary,
             ),
             settings=chosen,
             folder=tmp_path / "log",
@@ -329,6 +333,35 @@ def test_DP1_a_stable_share_of_keys_is_answered_by_the_challenger(serving):
         first, again = versions(), versions()
     assert first == again
     assert 0.2 < first.count("2") / 200 < 0.4
+
+
+def test_DP1_a_promotion_in_steps_moves_the_share_and_tells_how_each_side_does(serving, bench):
+    worker = serving()
+    with TestClient(build_app(worker)) as client:
+
+        def ask(keys: int) -> list[str]:
+            rows = [{"rows": [ROW | {"id": f"p{at}"}]} for at in range(keys)]
+            return [client.post("/predict", json=one).json()["version"] for one in rows]
+
+        assert set(ask(40)) == {"1"}
+        step = {"number": 0, "share": 0.5, "since": "2026-03-01T00:00:00+00:00"}
+        bench.registry.set_tags(NAME, "2", {CANARY_TAG: json.dumps(step)})
+        worker.look()
+        client.post("/predict", json={"rows": [{"size": "no number"}]})
+        told = ask(40)
+        assert 10 < told.count("2") < 30
+        worker.look()
+        [beat] = bench.operations.workers(MODEL.name, "all", since=START)
+        parts = {one.part: one for one in beat.traffic}
+        assert (parts["canary"].version, parts["canary"].errors) == ("2", 0)
+        assert parts["canary"].requests == told.count("2")
+        assert parts["beside"].requests + parts["canary"].requests == 41
+        assert (parts["live"].requests, parts["live"].errors) == (40 + parts["beside"].requests, 1)
+        assert 0 < parts["canary"].mean < 1
+        bench.registry.set_tags(NAME, "2", {BARRED_TAG: "worse"})
+        worker.look()
+        assert set(ask(40)) == {"1"}
+        assert client.get("/version").json()["challenger"] is None
 
 
 def test_a_token_is_needed_where_it_is_declared(serving):

@@ -49,6 +49,10 @@ class Answered:
         return [prediction_id(self.id, at) for at in range(self.rows)]
 
 
+Seen = Callable[[Role, str, Sequence[Answered | Exception], Sequence[float]], None]
+"""Told of each part of a batch: the role, the version, its answers, and milliseconds since asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Scored:
     asked: Asked
@@ -61,8 +65,8 @@ class _Scored:
 class Answering:
     """Answers batches with the live version, and the challenger's share with the challenger.
 
-    `names` are the columns that name a row (key, event time) and are kept with it; `key` decides the
-    canary's share; the values of columns in `redact` are not written to the log.
+    `names` are the columns that name a row (key, event time) and are kept with it; `key` decides which
+    rows the canary answers; the values of columns in `redact` are not written to the log.
     """
 
     live: LiveModel
@@ -70,29 +74,31 @@ class Answering:
     key: Sequence[str] = ()
     names: Sequence[str] = ()
     redact: frozenset[str] = frozenset()
-    canary: float = 0.0
     shadow: bool = False
-    seen: "Callable[[Sequence[Answered | Exception]], None]" = field(default=lambda _: None)
+    seen: "Seen" = field(default=lambda *_: None)
 
     def __call__(self, batch: Sequence[Asked]) -> list[Answered | Exception]:
         """Answer a batch: one that does not fit fails alone; all fail when the log cannot be written."""
         champion, challenger = self.live.champion, self.live.challenger
         if champion is None:
             return [StoreError("No version is live.")] * len(batch)
+        routed = self._routed(batch, champion, challenger)
         told: dict[str, _Scored | Exception] = {}
-        for role, loaded, asked in self._routed(batch, champion, challenger):
+        for role, loaded, asked in routed:
             told |= score(loaded, asked, role=role)
         done = [one for one in told.values() if isinstance(one, _Scored)]
         try:
             self.log.append(self._records(done), now=time.monotonic())
         except StoreError as error:
             told = {key: error if isinstance(one, _Scored) else one for key, one in told.items()}
-        answers: list[Answered | Exception] = [
-            one.answered if isinstance(one, _Scored) else one
-            for one in (told[asked.id] for asked in batch)
-        ]
-        self.seen(answers)
-        return answers
+        answers = {
+            key: one.answered if isinstance(one, _Scored) else one for key, one in told.items()
+        }
+        now = time.monotonic()
+        for role, loaded, asked in routed:
+            took = [(now - one.came) * 1000 for one in asked]
+            self.seen(role, loaded.version, [answers[one.id] for one in asked], took)
+        return [answers[asked.id] for asked in batch]
 
     def after(self, batch: Sequence[Asked]) -> None:
         """Let the challenger score the same rows once they were answered; only the log sees it."""
@@ -105,9 +111,10 @@ class Answering:
     def _routed(
         self, batch: Sequence[Asked], champion: Loaded, challenger: Loaded | None
     ) -> "list[tuple[Role, Loaded, Sequence[Asked]]]":
-        if challenger is None or not self.canary:
+        share = self.live.canary
+        if challenger is None or not share:
             return [("live", champion, batch)]
-        chosen = [one for one in batch if self._share_of(one) < self.canary]
+        chosen = [one for one in batch if self._share_of(one) < share]
         ids = {one.id for one in chosen}
         return [
             ("live", champion, [one for one in batch if one.id not in ids]),

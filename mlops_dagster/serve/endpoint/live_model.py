@@ -1,5 +1,6 @@
 """Which version answers: follows the alias, swaps whole, and goes on with what it has."""
 
+import json
 import logging
 import threading
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from mlops_dagster.errors import MlopsError, StoreError, first_line
+from mlops_dagster.records import BARRED_TAG, CANARY_TAG
 from mlops_dagster.scoring.loader import ScoringModel, load_verified
 from mlops_dagster.scoring.questions import InputSchema, schema_of
 from mlops_dagster.stores.registry import CHALLENGER, CHAMPION, ModelVersion, Registry
@@ -33,11 +35,15 @@ class LiveModel:
     """Holds the champion, the one before it, and the challenger where it is wanted.
 
     `look` is called by one thread; the others read `champion`, one reference, which is swapped whole.
+    The challenger answers `share` of the keys, or in a staged promotion as many as its tag says;
+    `canary` is how many now.
     """
 
     registry: Registry
     name: str
-    with_challenger: bool = False
+    shadow: bool = False
+    share: float = 0.0
+    canary: float = 0.0
     champion: Loaded | None = None
     challenger: Loaded | None = None
     before: Loaded | None = None
@@ -79,8 +85,7 @@ class LiveModel:
             self._swap(wanted)
         else:
             self._tell("")
-        if self.with_challenger:
-            self._follow_challenger()
+        self._follow_challenger()
 
     def _swap(self, wanted: ModelVersion) -> None:
         """Load another version whole, and only then let it answer."""
@@ -93,11 +98,22 @@ class LiveModel:
 
     def _follow_challenger(self) -> None:
         wanted = self.registry.by_alias(self.name, CHALLENGER)
-        if wanted is None or (self.champion and wanted.version == self.champion.version):
-            self.challenger = None
-        elif self.challenger is None or self.challenger.version != wanted.version:
-            self.challenger = None
+        serves = wanted and self.champion and wanted.version == self.champion.version
+        share = self._share_of(wanted) if wanted and not serves else 0.0
+        if wanted is None or serves or not (share or self.shadow):
+            self.challenger, self.canary = None, 0.0
+            return
+        if self.challenger is None or self.challenger.version != wanted.version:
+            self.challenger, self.canary = None, 0.0
             self.challenger = self._load(wanted)
+        self.canary = share
+
+    def _share_of(self, challenger: ModelVersion) -> float:
+        """Tell which share of keys a challenger answers now: as declared, or as its promotion goes."""
+        if challenger.tags.get(BARRED_TAG):
+            return 0.0
+        step = challenger.tags.get(CANARY_TAG, "")
+        return float(json.loads(step)["share"]) if step else self.share
 
     def _load(self, wanted: ModelVersion) -> Loaded:
         """Load a version; one that could not be loaded is tried again only after some looks."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from mlops_dagster.serve.endpoint.answering import Answered
+from mlops_dagster.serve.endpoint.answering import Answered, Role
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -68,12 +68,11 @@ class Metrics:
             registry=self.registry,
         )
 
-    def batch(self, answers: Sequence[Answered | Exception]) -> None:
-        """Count what one batch scored."""
+    def batch(self, role: Role, version: str, answers: Sequence[Answered | Exception]) -> None:
+        """Count what one version scored of a batch."""
         self.batches.inc()
-        for one in answers:
-            if isinstance(one, Answered):
-                self.rows.labels(one.version, one.role).inc(one.rows)
+        rows = sum(one.rows for one in answers if isinstance(one, Answered))
+        self.rows.labels(version, role).inc(rows)
 
     def request(self, seen: Seen, *, path: str) -> None:
         """Count one request."""

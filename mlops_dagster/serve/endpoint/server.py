@@ -92,7 +92,8 @@ def worker_of(bench: Workbench, listening: Listening) -> Worker:
         live=LiveModel(
             registry=bench.registry,
             name=name,
-            with_challenger=settings.shadow or settings.canary > 0,
+            shadow=settings.shadow,
+            share=settings.canary,
         ),
         settings=settings,
         folder=folder,

@@ -14,11 +14,12 @@ from uuid import uuid4
 
 from mlops_dagster.clock import wall_now
 from mlops_dagster.errors import StoreError
-from mlops_dagster.serve.endpoint.answering import Answered, Answering, Asked
+from mlops_dagster.serve.endpoint.answering import Answered, Answering, Asked, Role
 from mlops_dagster.serve.endpoint.batching import Batcher
 from mlops_dagster.serve.endpoint.live_model import LiveModel
 from mlops_dagster.serve.endpoint.metrics import Metrics
 from mlops_dagster.serve.endpoint.prediction_log import PredictionLog
+from mlops_dagster.serve.endpoint.spells import Spells
 from mlops_dagster.serve.spec import EndpointSpec
 from mlops_dagster.stores.operations import Worker as Beat
 
@@ -42,6 +43,7 @@ class Worker:
     beat: Callable[[Beat], None] | None = None
     leave: Callable[[str], None] | None = None
     metrics: Metrics = field(default_factory=Metrics)
+    spells: Spells = field(default_factory=Spells)
     name: str = field(default_factory=lambda: uuid4().hex)
 
     def __post_init__(self) -> None:
@@ -52,9 +54,8 @@ class Worker:
             key=self.key,
             names=self.names,
             redact=frozenset(self.settings.redact),
-            canary=self.settings.canary,
             shadow=self.settings.shadow,
-            seen=self.metrics.batch,
+            seen=self._count,
         )
         self.batcher: Batcher[Asked, Answered] = Batcher(
             self._work,
@@ -117,6 +118,7 @@ class Worker:
             "version": champion.version if champion else None,
             "before": before.version if before else None,
             "challenger": challenger.version if challenger else None,
+            "canary": self.live.canary,
             "worker": self.name,
             "problem": self.live.problem,
         }
@@ -159,6 +161,12 @@ class Worker:
                 )
         return answers
 
+    def _count(
+        self, role: Role, version: str, answers: Sequence[Answered | Exception], ms: Sequence[float]
+    ) -> None:
+        self.metrics.batch(role, version, answers)
+        self.spells.add(role, version, answers, ms)
+
     def _shadow(self) -> None:
         while batch := self._shadows.get():
             try:
@@ -186,8 +194,12 @@ class Worker:
             self._log_problem = str(error)
 
     def _tell(self) -> None:
-        champion = self.live.champion
-        if self.beat is None or champion is None:
+        champion, challenger = self.live.champion, self.live.challenger
+        if champion is None:
+            return
+        self.spells.champion(champion.version)
+        self.spells.canary(challenger.version if challenger else "", self.live.canary)
+        if self.beat is None:
             return
         told = Beat(
             worker=self.name,
@@ -198,6 +210,7 @@ class Worker:
             problem=self._log_problem or self.live.problem,
             pid=os.getpid(),
             seen_at=wall_now(),
+            traffic=self.spells.told(),
         )
         try:
             self.beat(told)
