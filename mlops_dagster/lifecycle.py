@@ -20,6 +20,8 @@ import mlops_dagster.validate.assets as validate
 from mlops_dagster.declaration import LookupJoin
 from mlops_dagster.deploy.sensors import Deployed, build_approval_sensor, build_live_sensor
 from mlops_dagster.errors import SpecError
+from mlops_dagster.metrics.quality import metrics_for
+from mlops_dagster.monitor.spec import MonitorSpec
 from mlops_dagster.records import JSON, Snapshot
 from mlops_dagster.resources import MODEL, RECORDS, RECORDS_KEY, SEGMENT, WORKBENCH, WORKBENCH_KEY
 from mlops_dagster.retrain.sensors import Watched, build_drift_sensor, build_freshness_sensor
@@ -34,12 +36,12 @@ JOBS: Mapping[str, tuple[str, str]] = {
     "lifecycle": (
         (
             "raw_data validated_data features trained_model evaluation registered_model deployment "
-            "predictions monitoring"
+            "predictions labels monitoring"
         ),
         "The whole life: take in rows, judge them, train, judge the model, put it live, score, watch.",
     ),
     "update": (
-        "raw_data validated_data predictions monitoring",
+        "raw_data validated_data predictions labels monitoring",
         "Take in new rows, judge them, score them with the champion, and watch them.",
     ),
     "retrain": (
@@ -48,7 +50,10 @@ JOBS: Mapping[str, tuple[str, str]] = {
     ),
     "deploy": ("deployment", "Put the newest accepted version live, if it may."),
     "score": ("predictions", "Score the rows whose target is still unknown."),
-    "monitor": ("monitoring", "Look at the age of data and model, and at drift."),
+    "monitor": (
+        "labels monitoring",
+        "Take in labels, and look at the age of data and model, at drift and performance.",
+    ),
 }
 _DECLARED: dict[str, LifecycleSpec] = {}
 _BUILT: dict[str, Any] = {}
@@ -143,14 +148,32 @@ def stages_of(spec: LifecycleSpec) -> list[Stage]:
             spec.train,
             functions=spec.features.functions,
             reference_window=spec.monitor.drift.window if spec.monitor.drift else timedelta(days=7),
-            slices=spec.evaluate.slices,
+            slices=(*spec.evaluate.slices, *_watched_slices(spec)),
         ),
         evaluate.build_stage(model, spec.evaluate),
         register.build_stage(model, promotion=spec.deploy.promotion, serving=_serving(spec)),
         deploy.build_stage(model, spec.deploy),
         serve.build_stage(model, spec.serve, join=join),
-        monitor.build_stage(model, spec.monitor, join=join),
+        *([ingest.build_labels_stage(model, spec.monitor.labels)] if spec.monitor.labels else []),
+        monitor.build_stage(model, watched(spec), join=join, labels=spec.monitor.labels),
     ]
+
+
+def _watched_slices(spec: LifecycleSpec) -> list[str]:
+    own = spec.monitor.performance.slices if spec.monitor.performance else ()
+    return [name for name in own if name not in spec.evaluate.slices]
+
+
+def watched(spec: LifecycleSpec) -> MonitorSpec:
+    """Say what is watched; metrics and slices that are not named are those of `evaluate`."""
+    own, judged = spec.monitor, spec.evaluate
+    performance = own.performance and own.performance.model_copy(
+        update={
+            "metrics": own.performance.metrics or judged.metrics or metrics_for(spec.task),
+            "slices": own.performance.slices or judged.slices,
+        }
+    )
+    return MonitorSpec(freshness=own.freshness, drift=own.drift, performance=performance)
 
 
 def _serving(spec: LifecycleSpec) -> JSON:
@@ -213,7 +236,8 @@ def _job(spec: LifecycleSpec, name: str, *, prefix: tuple[str, ...]) -> Any:
 
 
 def _selection(spec: LifecycleSpec, name: str, *, prefix: tuple[str, ...]) -> dg.AssetSelection:
-    keys = [asset_key(spec.identity, noun, prefix=prefix) for noun in JOBS[name][0].split()]
+    nouns = [one for one in JOBS[name][0].split() if one != "labels" or spec.monitor.labels]
+    keys = [asset_key(spec.identity, noun, prefix=prefix) for noun in nouns]
     return dg.AssetSelection.assets(*keys)
 
 

@@ -241,6 +241,7 @@ NOUNS: dict[str, type[Record]] = {
     "registered_model": RegisteredVersion,
     "deployment": Deployment,
     "predictions": Snapshot,
+    "labels": Snapshot,
     "monitoring": Monitoring,
 }
 

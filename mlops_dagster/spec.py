@@ -10,7 +10,7 @@ from mlops_dagster.deploy.spec import DeploySpec
 from mlops_dagster.errors import SpecError, nearest
 from mlops_dagster.evaluate.spec import EvaluateSpec
 from mlops_dagster.features.spec import FeaturesSpec
-from mlops_dagster.ingest.spec import IngestSpec
+from mlops_dagster.ingest.spec import IngestSpec, LabelsSpec
 from mlops_dagster.metrics.quality import METRICS, metrics_for
 from mlops_dagster.monitor.spec import MonitorSpec
 from mlops_dagster.retrain.spec import RetrainSpec
@@ -33,6 +33,15 @@ class AutomationSpec(Spec):
     )
 
 
+class WatchSpec(MonitorSpec):
+    """What is watched once a model serves, and where labels come from."""
+
+    labels: LabelsSpec | None = Field(
+        default=None,
+        description="Labels that come by themselves; those in the rows and as feedback always count.",
+    )
+
+
 # Pydantic takes the setting of the outermost model: a password must not reach a traceback.
 class LifecycleSpec(ModelIdentity, hide_input_in_errors=True):
     """One declaration of a model: who it is, and one section for each room of its life."""
@@ -50,8 +59,8 @@ class LifecycleSpec(ModelIdentity, hide_input_in_errors=True):
     )
     deploy: DeploySpec = Field(default_factory=DeploySpec, description="Who lets a version serve.")
     serve: ServeSpec = Field(default_factory=ServeSpec, description="How rows are scored.")
-    monitor: MonitorSpec = Field(
-        default_factory=MonitorSpec, description="What is watched once a model serves."
+    monitor: WatchSpec = Field(
+        default_factory=WatchSpec, description="What is watched once a model serves."
     )
     retrain: RetrainSpec = Field(default_factory=RetrainSpec, description="When to train again.")
     schedules: dict[JobName, str] = Field(
@@ -120,6 +129,12 @@ class LifecycleSpec(ModelIdentity, hide_input_in_errors=True):
             problems.append("train.split: 'time' needs event_time. Declare it, or use 'random'.")
         if self.ingest.lookback and not self.key:
             problems.append("ingest.lookback: rows read again are only recognised by a key.")
+        labels = self.monitor.labels
+        if labels is not None and not (labels.prediction_id or labels.key or self.key):
+            problems.append(
+                "monitor.labels: nothing joins a label to its prediction. Name its prediction_id, or "
+                "declare the model's key."
+            )
         joined_by_time = [name for name, one in self.ingest.lookups.items() if one.event_time]
         if joined_by_time and not self.event_time:
             problems.append(

@@ -14,6 +14,7 @@ from mlops_dagster.metrics.quality import Scored, measure
 from mlops_dagster.monitor.answered import Answered, named
 from mlops_dagster.monitor.labels import Floats
 from mlops_dagster.monitor.performance import Measured, SliceMeasured
+from mlops_dagster.monitor.spec import PerformanceSpec
 from mlops_dagster.profiles.answers import AnswerReference, group_losses
 
 EMPTY = LossSketch(rows=0, mean=0.0, sd=0.0, skew=0.0)
@@ -24,7 +25,7 @@ def measure_answers(
     answered: Answered,
     reference: AnswerReference | None,
     *,
-    metrics: Sequence[str],
+    spec: PerformanceSpec,
     at: datetime,
     digest: str,
 ) -> Measured:
@@ -32,6 +33,7 @@ def measure_answers(
     places, answers = answered.labelled, answered.answer()
     scored = with_truth(answers, answered.truth, places) if len(places) else None
     losses = row_losses(model.task, scored) if scored else np.empty(0)
+    slices, absent = _slices(answered, places, losses, reference, wanted=spec.slices)
     return Measured(
         window=answered.window,
         version=answered.version,
@@ -39,9 +41,10 @@ def measure_answers(
         rows=answered.rows,
         loss=sketch(losses) if len(losses) else EMPTY,
         as_of=at,
-        metrics=_metrics(scored, metrics) if scored else {},
-        estimates=_estimates(answers, reference, metrics),
-        slices=_slices(answered, places, losses, reference) if len(losses) else (),
+        metrics=_metrics(scored, spec.metrics) if scored else {},
+        estimates=_estimates(answers, reference, spec.metrics),
+        slices=slices,
+        absent=absent,
         digest=digest,
     )
 
@@ -81,18 +84,21 @@ def _slices(
     places: npt.NDArray[np.int64],
     losses: npt.NDArray[np.float64],
     reference: AnswerReference | None,
-) -> list[SliceMeasured]:
-    if reference is None or not reference.slices:
-        return []
-    given: pd.DataFrame = answered.inputs(places)
-    found = []
-    for before in reference.slices:
-        column = before.grouping.column
-        if column not in given:
+    *,
+    wanted: Sequence[str],
+) -> tuple[list[SliceMeasured], tuple[str, ...]]:
+    if reference is None or not wanted or not len(losses):
+        return [], ()
+    known = {one.grouping.column: one for one in reference.slices if one.grouping.column in wanted}
+    given: pd.DataFrame = answered.inputs(places) if known else pd.DataFrame()
+    absent = tuple(name for name in wanted if name not in known or name not in given)
+    found: list[SliceMeasured] = []
+    for column, before in known.items():
+        if column in absent:
             continue
         groups = before.grouping.of(given[column].reset_index(drop=True))
         found += [
             SliceMeasured(column=column, value=value, loss=loss, before=before.losses.get(value))
             for value, loss in group_losses(groups, losses).items()
         ]
-    return found
+    return found, absent

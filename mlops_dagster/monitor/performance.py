@@ -41,7 +41,10 @@ class SliceMeasured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What one window's answers by one version came to. `rows` answers, `loss.rows` with a label."""
+    """What one window's answers by one version came to. `rows` answers, `loss.rows` with a label.
+
+    `absent` are the declared slices that the version carries no losses of, or that are no input.
+    """
 
     window: Window
     version: str
@@ -52,6 +55,7 @@ class Measured:
     metrics: Mapping[str, float]
     estimates: Mapping[str, Estimate]
     slices: Sequence[SliceMeasured] = ()
+    absent: Sequence[str] = ()
     digest: str = ""
 
     @property
@@ -187,8 +191,8 @@ def _judge_slices(
         for one in judged
     ]
     left = [one for one in measured.slices if one not in judged]
-    if left:
-        found.append(_unjudged(left, spec=spec))
+    if left or measured.absent:
+        found.append(_unjudged(left, measured.absent, spec=spec))
     return sorted(found, key=lambda one: -one.excess)
 
 
@@ -226,17 +230,24 @@ def _judge_slice(
     )
 
 
-def _unjudged(left: Sequence[SliceMeasured], *, spec: PerformanceSpec) -> LossVerdict:
+def _unjudged(
+    left: Sequence[SliceMeasured], absent: Sequence[str], *, spec: PerformanceSpec
+) -> LossVerdict:
     named = ", ".join(one.name for one in left[:5]) + (" and more" if len(left) > 5 else "")
     told = (
         f"{len(left)} slice(s) not applicable ({named}): {spec.minimum_labels} labels are needed, now "
         "and in the holdout."
     )
+    if absent:
+        told = (told if left else "") + (
+            f" Not known of {', '.join(absent)}: the version carries no losses of it, or it is no "
+            "input. Train again."
+        )
     return LossVerdict(
         signal="slice_performance",
         subject="other slices",
         outcome=Outcome.NOT_APPLICABLE,
-        told=told,
+        told=told.strip(),
         labels=sum(one.loss.rows for one in left),
     )
 

@@ -134,9 +134,7 @@ def _measure(
             continue
         own = reference if one.version == reader.champion.version else None
         found.append(
-            measure_answers(
-                context.model, one, own, metrics=spec.metrics, at=context.at, digest=digest
-            )
+            measure_answers(context.model, one, own, spec=spec, at=context.at, digest=digest)
         )
     return found
 
