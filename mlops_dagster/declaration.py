@@ -164,6 +164,49 @@ class LabelJoin(Spec):
         return self
 
 
+BUSINESS = "business_value"
+"""The metric's name: the mean value of a decision."""
+
+
+class BusinessValue(Spec):
+    """What a decision is worth, in a unit of your own: four values of two labels, or a function.
+
+    The metric `business_value` is the mean over all decisions; more is better.
+    """
+
+    true_positive: float | None = Field(default=None, description="Said positive, and it was.")
+    false_positive: float | None = Field(default=None, description="Said positive, and it was not.")
+    true_negative: float | None = Field(default=None, description="Said negative, and it was.")
+    false_negative: float | None = Field(default=None, description="Said negative, and it was not.")
+    function: str | None = Field(
+        default=None,
+        pattern=r"^[\w.]+:[\w.]+$",
+        description="`package.module:function` of (truth, prediction, probability), a value per row.",
+    )
+
+    @property
+    def by_kind(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """What a decision is worth, by what it was and then by what was said, negative first."""
+        return (
+            (self.true_negative or 0.0, self.false_positive or 0.0),
+            (self.false_negative or 0.0, self.true_positive or 0.0),
+        )
+
+    @model_validator(mode="after")
+    def _values_or_function(self) -> Self:
+        four = (self.true_positive, self.false_positive, self.true_negative, self.false_negative)
+        told = [one for one in four if one is not None]
+        if self.function is not None and not told:
+            return self
+        if self.function is not None or len(told) < len(four):
+            message = (
+                "give true_positive, false_positive, true_negative and false_negative, or a function "
+                "alone"
+            )
+            raise ValueError(message)
+        return self
+
+
 def registered_name(model: str, *, segment: str = "all") -> str:
     """Make the name under which a model's versions are registered."""
     return model if segment == "all" else f"{model}--{segment}"

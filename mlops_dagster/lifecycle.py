@@ -149,6 +149,7 @@ def stages_of(spec: LifecycleSpec) -> list[Stage]:
             functions=spec.features.functions,
             reference_window=spec.monitor.drift.window if spec.monitor.drift else timedelta(days=7),
             slices=(*spec.evaluate.slices, *_watched_slices(spec)),
+            business=spec.evaluate.business,
         ),
         evaluate.build_stage(model, spec.evaluate),
         register.build_stage(model, promotion=spec.deploy.promotion, serving=_serving(spec)),
@@ -169,8 +170,10 @@ def watched(spec: LifecycleSpec) -> MonitorSpec:
     own, judged = spec.monitor, spec.evaluate
     performance = own.performance and own.performance.model_copy(
         update={
-            "metrics": own.performance.metrics or judged.metrics or metrics_for(spec.task),
+            "metrics": own.performance.metrics
+            or (*(judged.metrics or metrics_for(spec.task)), *judged.own_metrics),
             "slices": own.performance.slices or judged.slices,
+            "business": own.performance.business or judged.business,
         }
     )
     return MonitorSpec(freshness=own.freshness, drift=own.drift, performance=performance)

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from mlops_dagster.declaration import Duration, ModelIdentity, Spec
+from mlops_dagster.declaration import Duration, ModelIdentity, Spec, Task
 from mlops_dagster.deploy.spec import DeploySpec
 from mlops_dagster.errors import SpecError, nearest
 from mlops_dagster.evaluate.spec import EvaluateSpec
@@ -110,18 +110,30 @@ class LifecycleSpec(ModelIdentity, hide_input_in_errors=True):
         ]
 
     def _metric_problems(self) -> list[str]:
-        known = sorted(metrics_for(self.task))
+        known = sorted([*metrics_for(self.task), *self.evaluate.own_metrics])
         asked = [("evaluate.metrics", name) for name in self.evaluate.metrics or ()]
         asked += [
             (f"evaluate.gates[{at}].metric", gate.metric)
             for at, gate in enumerate(self.evaluate.gates)
         ]
-        return [
+        watched = self.monitor.performance.metrics if self.monitor.performance else ()
+        asked += [("monitor.performance.metrics", name) for name in watched]
+        return self._business_problems() + [
             f"{where}: {name!r} is not {'computed for ' + self.task if name in METRICS else 'known'}. "
             + nearest(name, known)
             for where, name in asked
             if name not in known
         ]
+
+    def _business_problems(self) -> list[str]:
+        business = self.evaluate.business
+        if business and business.function is None and self.task is not Task.BINARY:
+            return [
+                f"evaluate.business: {self.task} needs a function; four values are of two labels."
+            ]
+        if self.train.threshold != 0.5 and self.task is not Task.BINARY:
+            return [f"train.threshold: it chooses between two labels, and this is {self.task}."]
+        return []
 
     def _time_problems(self) -> list[str]:
         problems = []

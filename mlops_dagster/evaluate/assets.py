@@ -42,7 +42,7 @@ def build_stage(model: ModelIdentity, spec: EvaluateSpec) -> Stage:
             StageCheck(name=name, description=_described(gate.model_dump(exclude_none=True)))
             for name, gate in zip(check_names(spec.gates), spec.gates, strict=True)
         ),
-        settings=spec.model_dump(mode="json"),
+        settings=spec.settings,
         identify=identify,
         run=run,
     )

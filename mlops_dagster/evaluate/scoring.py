@@ -11,6 +11,7 @@ import pandas as pd
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.errors import first_line
 from mlops_dagster.evaluate.rules import SliceScore
+from mlops_dagster.metrics.business import RowValues
 from mlops_dagster.metrics.quality import measure
 from mlops_dagster.scoring.artifact import estimator_input
 from mlops_dagster.scoring.feature_rows import FeatureRows
@@ -56,11 +57,21 @@ def answers_of(frame: pd.DataFrame) -> Answers:
 
 
 def quality(
-    metrics: Sequence[str], truth: np.ndarray, answers: Answers, labels: Sequence[Any]
+    metrics: Sequence[str],
+    truth: np.ndarray,
+    answers: Answers,
+    labels: Sequence[Any],
+    *,
+    worth: RowValues | None = None,
 ) -> dict[str, float]:
-    """Measure answers."""
+    """Measure answers; `worth` values each decision."""
     return measure(
-        metrics, truth, answers.prediction, probability=answers.probability, labels=labels
+        metrics,
+        truth,
+        answers.prediction,
+        probability=answers.probability,
+        labels=labels,
+        worth=worth,
     )
 
 
@@ -183,6 +194,7 @@ def slice_scores(
     columns: Sequence[str],
     metrics: Sequence[str],
     labels: Sequence[Any],
+    worth: RowValues | None = None,
 ) -> list[SliceScore]:
     """Measure the largest values of each slice apart."""
     scores = []
@@ -191,7 +203,7 @@ def slice_scores(
         counted = pd.Series(values).value_counts().head(_VALUES)
         for value, rows in counted.items():
             places = np.flatnonzero(values == value)
-            measured = quality(metrics, truth[places], answers.of(places), labels)
+            measured = quality(metrics, truth[places], answers.of(places), labels, worth=worth)
             scores.append(
                 SliceScore(column=column, value=str(value), rows=int(rows), metrics=measured)
             )

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
-from mlops_dagster.declaration import Spec
+from mlops_dagster.declaration import BUSINESS, BusinessValue, Spec
 
 
 class Threshold(Spec):
@@ -64,3 +64,16 @@ class EvaluateSpec(Spec):
         default=(), description="Columns whose values are measured apart."
     )
     gates: tuple[Gate, ...] = Field(default=(), description="All must hold.")
+    business: BusinessValue | None = Field(
+        default=None, description="What a decision is worth: the metric `business_value`."
+    )
+
+    @property
+    def own_metrics(self) -> tuple[str, ...]:
+        """The metrics that this declaration brings."""
+        return (BUSINESS,) if self.business else ()
+
+    @property
+    def settings(self) -> dict[str, JsonValue]:
+        """What decides a verdict; what is not declared leaves it as it was before it could be."""
+        return self.model_dump(mode="json", exclude=None if self.business else {"business"})

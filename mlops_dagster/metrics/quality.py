@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mlops_dagster.declaration import Task
+from mlops_dagster.declaration import BUSINESS, Task
 from mlops_dagster.errors import SpecError
 
 Array: TypeAlias = npt.NDArray[np.generic]
@@ -93,13 +93,26 @@ def measure(
     *,
     probability: Array | None = None,
     labels: Iterable[object] = (),
+    worth: Callable[[Scored], npt.NDArray[np.float64]] | None = None,
 ) -> dict[str, float]:
-    """Measure predictions by several metrics at once.
+    """Measure predictions by several metrics at once; `worth` values each row for `business_value`.
 
     Raises: SpecError for a name that is not in the catalogue.
     """
     known = tuple(labels)
-    return {name: _metric(name).score(y_true, y_pred, probability, known) for name in names}
+    found = {}
+    for name in names:
+        if name == BUSINESS and worth is not None:
+            scored = Scored(y_true=y_true, y_pred=y_pred, probability=probability, labels=known)
+            found[name] = float(np.mean(worth(scored))) if len(y_true) else math.nan
+        else:
+            found[name] = _metric(name).score(y_true, y_pred, probability, known)
+    return found
+
+
+def greater_is_better(name: str) -> bool:
+    """Tell which way a metric is better."""
+    return name == BUSINESS or _metric(name).greater_is_better
 
 
 def _metric(name: str) -> Metric:

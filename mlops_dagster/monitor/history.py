@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_dagster.metrics.losses import LossSketch, loss_name
-from mlops_dagster.monitor.performance import Measured
+from mlops_dagster.monitor.measured import Measured
 from mlops_dagster.monitor.windows import Window
 from mlops_dagster.workbench import StepContext
 

@@ -8,14 +8,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from mlops_dagster.declaration import ModelIdentity
+from mlops_dagster.metrics.business import RowValues
 from mlops_dagster.metrics.estimated import Estimate, estimate
 from mlops_dagster.metrics.losses import LossSketch, row_losses, sketch
 from mlops_dagster.metrics.quality import Scored, measure
 from mlops_dagster.monitor.answered import Answered, named
 from mlops_dagster.monitor.labels import Floats
-from mlops_dagster.monitor.performance import Measured, SliceMeasured
+from mlops_dagster.monitor.measured import Measured, SliceMeasured
 from mlops_dagster.monitor.spec import PerformanceSpec
 from mlops_dagster.profiles.answers import AnswerReference, group_losses
+from mlops_dagster.scoring.worth import row_values
 
 EMPTY = LossSketch(rows=0, mean=0.0, sd=0.0, skew=0.0)
 
@@ -33,6 +35,7 @@ def measure_answers(
     places, answers = answered.labelled, answered.answer()
     scored = with_truth(answers, answered.truth, places) if len(places) else None
     losses = row_losses(model.task, scored) if scored else np.empty(0)
+    worth = row_values(spec.business)
     slices, absent = _slices(answered, places, losses, reference, wanted=spec.slices)
     return Measured(
         window=answered.window,
@@ -41,10 +44,11 @@ def measure_answers(
         rows=answered.rows,
         loss=sketch(losses) if len(losses) else EMPTY,
         as_of=at,
-        metrics=_metrics(scored, spec.metrics) if scored else {},
+        metrics=_metrics(scored, spec.metrics, worth) if scored else {},
         estimates=_estimates(answers, reference, spec.metrics),
         slices=slices,
         absent=absent,
+        forgone=sketch(-worth(scored)) if worth and scored else None,
         digest=digest,
     )
 
@@ -60,13 +64,14 @@ def with_truth(answers: Scored, truth: Floats, places: npt.NDArray[np.int64]) ->
     )
 
 
-def _metrics(scored: Scored, metrics: Sequence[str]) -> dict[str, float]:
+def _metrics(scored: Scored, metrics: Sequence[str], worth: RowValues | None) -> dict[str, float]:
     found = measure(
         metrics,
         scored.y_true,
         scored.y_pred,
         probability=scored.probability,
         labels=scored.labels,
+        worth=worth,
     )
     return {name: value for name, value in found.items() if np.isfinite(value)}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from mlops_dagster.metrics.estimated import BLIND
 from mlops_dagster.monitor.label_places import Places
-from mlops_dagster.monitor.performance import LossVerdict, Measured, PerformanceSignal
+from mlops_dagster.monitor.measured import LossVerdict, Measured, PerformanceSignal
 from mlops_dagster.monitor.windows import Window
 from mlops_dagster.records import Check, Finding, Outcome, Severity
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from mlops_dagster.declaration import Duration, Spec
+from mlops_dagster.declaration import BusinessValue, Duration, Spec
 
 SAFE_ROWS = 30
 
@@ -85,6 +85,9 @@ class PerformanceSpec(Spec):
     )
     most_windows: int = Field(
         default=60, ge=1, le=1000, description="The newest windows; older labels change nothing."
+    )
+    business: BusinessValue | None = Field(
+        default=None, description="What a decision is worth; default: that of `evaluate`."
     )
 
 

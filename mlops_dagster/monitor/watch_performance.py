@@ -14,8 +14,9 @@ from mlops_dagster.monitor.freshness import as_utc
 from mlops_dagster.monitor.history import keep, read_history, seen_before
 from mlops_dagster.monitor.label_places import Places, read_places
 from mlops_dagster.monitor.looks import NO_CHAMPION
+from mlops_dagster.monitor.measured import Measured
 from mlops_dagster.monitor.measuring import measure_answers
-from mlops_dagster.monitor.performance import Measured, judge_performance
+from mlops_dagster.monitor.performance import judge_performance
 from mlops_dagster.monitor.performance_show import (
     SIGNALS,
     not_watched_checks,
@@ -90,7 +91,7 @@ def watch_performance(
     judged = [
         (
             one,
-            judge_performance(context.model, one, reference.loss if reference else None, spec=spec),
+            judge_performance(context.model, one, reference, spec=spec),
         )
         for one in measured
         if one.version == champion.version

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from mlops_dagster.declaration import Task
 from mlops_dagster.errors import StoreError
+from mlops_dagster.metrics.business import RowValues
 from mlops_dagster.metrics.estimated import Calibrator, fit_calibrator
 from mlops_dagster.metrics.losses import LossSketch, row_losses, sketch
 from mlops_dagster.metrics.quality import Scored
@@ -41,10 +42,12 @@ class AnswerReference:
     """The holdout, as a model answered it.
 
     `slices` are the declared ones, `features` every feature column, both by the losses of their
-    groups. `slice_answers` profiles the answers of each value of a slice.
+    groups. `slice_answers` profiles the answers of each value of a slice. `forgone` is the business
+    value with the sign turned, so that more of it is worse.
     """
 
     loss: LossSketch
+    forgone: LossSketch | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     calibrator: Calibrator | None = None
     slices: tuple[GroupLosses, ...] = ()
@@ -61,11 +64,12 @@ def answer_reference(
     features: pd.DataFrame,
     windows: npt.NDArray[np.float64] | None = None,
     answers: tuple[pa.Table, TableProfile] | None = None,
+    worth: RowValues | None = None,
 ) -> AnswerReference:
     """Describe a holdout: `slices` and `features` have a row for each that was `scored`.
 
     `windows` numbers each row's window, nan where it is in no complete one; `answers` are what is
-    watched of each answer, with the profile whose bins they are counted in.
+    watched of each answer, with the profile whose bins they are counted in. `worth` values each row.
     """
     losses = row_losses(task, scored)
     sliced = tuple(
@@ -73,6 +77,7 @@ def answer_reference(
     )
     return AnswerReference(
         loss=sketch(losses, windows=window_means(losses, windows)),
+        forgone=sketch(-worth(scored)) if worth else None,
         metrics={name: value for name, value in metrics.items() if np.isfinite(value)},
         calibrator=fit_calibrator(scored) if task.is_classification else None,
         slices=sliced,
@@ -129,6 +134,7 @@ def write_answers(folder: Path, reference: AnswerReference) -> Path:
     content = {
         "format": FORMAT,
         "loss": dataclasses.asdict(reference.loss),
+        "forgone": dataclasses.asdict(reference.forgone) if reference.forgone else None,
         "metrics": dict(reference.metrics),
         "calibrator": dataclasses.asdict(reference.calibrator) if reference.calibrator else None,
         "slices": [_group_json(one) for one in reference.slices],
@@ -162,6 +168,7 @@ def read_answers(folder: Path) -> AnswerReference | None:
     curves = tuple((tuple(x), tuple(y)) for x, y in told["curves"]) if told else ()
     return AnswerReference(
         loss=_sketch(stored["loss"]),
+        forgone=_sketch(stored["forgone"]) if stored["forgone"] else None,
         metrics=stored["metrics"],
         calibrator=Calibrator(curves=curves, rows=told["rows"]) if told else None,
         slices=tuple(map(_group, stored["slices"])),

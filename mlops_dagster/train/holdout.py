@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mlops_dagster.declaration import ModelIdentity
+from mlops_dagster.metrics.business import RowValues
 from mlops_dagster.metrics.quality import Scored
 from mlops_dagster.profiles.answers import AnswerReference, answer_reference
 from mlops_dagster.profiles.reference import ReferenceProfile, as_table, windows_of
@@ -22,6 +23,7 @@ def answered_holdout(
     *,
     slices: Sequence[str],
     window: timedelta,
+    worth: RowValues | None = None,
 ) -> AnswerReference:
     """Describe the candidate's answers on the holdout; a slice that is no column is left to evaluate."""
     held_out = lesson.rows.others().iloc[lesson.parts.holdout].reset_index(drop=True)
@@ -41,6 +43,7 @@ def answered_holdout(
         features=features,
         windows=_windows(model, lesson, window),
         answers=(as_table(judged_answers(answers)), profile.predictions),
+        worth=worth,
     )
 
 

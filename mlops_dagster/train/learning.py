@@ -40,7 +40,12 @@ class Lesson:
 
 
 def learn(
-    context: StepContext, spec: TrainSpec, features: FeatureSet, *, functions: Sequence[str]
+    context: StepContext,
+    spec: TrainSpec,
+    features: FeatureSet,
+    *,
+    functions: Sequence[str],
+    threshold: float = 0.5,
 ) -> Lesson:
     """Split, fit, and keep the holdout as a table.
 
@@ -50,7 +55,7 @@ def learn(
     rows = FeatureRows.read(context.bench.tables, features.table)
     made, about = rows.features(), rows.others()
     parts = split_rows(model, about, split=spec.split, seed=spec.seed)
-    fitted = fit(model, spec, made, about[model.target], parts=parts)
+    fitted = fit(model, spec, made, about[model.target], parts=parts, threshold=threshold)
     return Lesson(
         rows=rows,
         features=made,
@@ -70,6 +75,7 @@ def learn(
             numbers=[
                 name for name in features.inputs if pd.api.types.is_numeric_dtype(about[name])
             ],
+            threshold=threshold,
         ),
     )
 
