@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ class Answered:
     """One window's answers by one version. `truth` is nan where no label is known.
 
     `identity` holds what makes these the same answers and labels again; `answer` and `inputs` give
-    all answers, their truth not filled in, and what some rows were given, when it is needed.
+    all answers, their truth not filled in, and what they were given, when it is needed.
     """
 
     window: Window
@@ -43,7 +44,7 @@ class Answered:
     newest_label: datetime | None
     identity: pa.Table
     answer: Callable[[], Scored]
-    inputs: Callable[[npt.NDArray[np.int64]], pd.DataFrame]
+    inputs: Callable[[], pd.DataFrame]
 
     @property
     def rows(self) -> int:
@@ -101,12 +102,10 @@ class Reader:
                 rows[model.target], task=model.task, labels=self.champion.model.labels
             )
             truth = target.to_numpy(zero_copy_only=False)
-        joined: list[pd.DataFrame] = []
 
-        def given(chosen: npt.NDArray[np.int64]) -> pd.DataFrame:
-            if not joined:
-                joined.append(as_given(self.join(self.context, rows, self.validated)))
-            return joined[0].iloc[chosen]
+        @cache
+        def given() -> pd.DataFrame:
+            return as_given(self.join(self.context, rows, self.validated))
 
         names = [*model.key, str(model.event_time)]
         return Answered(
@@ -116,9 +115,7 @@ class Reader:
             truth=np.asarray(truth, dtype=np.float64),
             newest_label=None,
             identity=rows.select(list(dict.fromkeys(names))),
-            answer=lambda: self._scored(
-                self.champion.model.predict(given(np.arange(rows.num_rows)))
-            ),
+            answer=cache(lambda: self._scored(self.champion.model.predict(given()))),
             inputs=given,
         )
 
@@ -131,9 +128,6 @@ class Reader:
         *,
         newest: datetime | None,
     ) -> Answered:
-        def inputs(chosen: npt.NDArray[np.int64]) -> pd.DataFrame:
-            return self._inputs(window, rows["prediction_id"].take(pa.array(chosen)).to_pylist())
-
         return Answered(
             window=window,
             version=version,
@@ -141,8 +135,8 @@ class Reader:
             truth=truth,
             newest_label=newest,
             identity=rows.select(["prediction_id", "prediction"]),
-            answer=lambda: self._of_table(rows),
-            inputs=inputs,
+            answer=cache(lambda: self._of_table(rows)),
+            inputs=cache(lambda: self._inputs(window, rows["prediction_id"].to_pylist())),
         )
 
     def _predictions(

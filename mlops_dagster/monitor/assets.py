@@ -33,6 +33,10 @@ PERFORMANCE_CHECKS = (
         description="The same of each slice, over all of them together.",
     ),
     StageCheck(
+        name="slice_drift",
+        description="Answers within each slice are distributed as in the holdout, over all together.",
+    ),
+    StageCheck(
         name="estimated_performance",
         description="The loss that is expected before labels come; blind to concept drift.",
     ),

@@ -12,7 +12,9 @@ from mlops_dagster.metrics.losses import LossSketch
 from mlops_dagster.monitor.windows import Window
 from mlops_dagster.records import Finding, Outcome
 
-PerformanceSignal = Literal["performance", "slice_performance", "estimated_performance"]
+PerformanceSignal = Literal[
+    "performance", "slice_performance", "slice_drift", "estimated_performance"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,13 +10,15 @@ import pandas as pd
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.metrics.business import RowValues
 from mlops_dagster.metrics.estimated import Estimate, estimate
-from mlops_dagster.metrics.losses import LossSketch, row_losses, sketch
+from mlops_dagster.metrics.losses import LossSketch, loss_name, row_losses, sketch
 from mlops_dagster.metrics.quality import Scored, measure
 from mlops_dagster.monitor.answered import Answered, named
+from mlops_dagster.monitor.explain import Explanation, explain_rise
 from mlops_dagster.monitor.labels import Floats
 from mlops_dagster.monitor.measured import Measured, SliceMeasured
 from mlops_dagster.monitor.spec import PerformanceSpec
 from mlops_dagster.profiles.answers import AnswerReference, group_losses
+from mlops_dagster.scoring.loader import ScoringModel
 from mlops_dagster.scoring.worth import row_values
 
 EMPTY = LossSketch(rows=0, mean=0.0, sd=0.0, skew=0.0)
@@ -95,15 +97,39 @@ def _slices(
     if reference is None or not wanted or not len(losses):
         return [], ()
     known = {one.grouping.column: one for one in reference.slices if one.grouping.column in wanted}
-    given: pd.DataFrame = answered.inputs(places) if known else pd.DataFrame()
+    given = answered.inputs().iloc[places].reset_index(drop=True) if known else pd.DataFrame()
     absent = tuple(name for name in wanted if name not in known or name not in given)
     found: list[SliceMeasured] = []
     for column, before in known.items():
         if column in absent:
             continue
-        groups = before.grouping.of(given[column].reset_index(drop=True))
+        groups = before.grouping.of(given[column])
         found += [
             SliceMeasured(column=column, value=value, loss=loss, before=before.losses.get(value))
             for value, loss in group_losses(groups, losses).items()
         ]
     return found, absent
+
+
+def explain(
+    model: ModelIdentity, answered: Answered, reference: AnswerReference, artifact: ScoringModel
+) -> Explanation:
+    """Rank slices and features by what they explain of the loss of a window."""
+    places = answered.labelled
+    losses = row_losses(model.task, with_truth(answered.answer(), answered.truth, places))
+    inputs = answered.inputs().iloc[places].reset_index(drop=True)
+    features = artifact.features(inputs)
+    parts = [("slice", one, inputs) for one in reference.slices]
+    parts += [("feature", one, features) for one in reference.features]
+    columns = [
+        (kind, one, group_losses(one.grouping.of(rows[one.grouping.column]), losses))
+        for kind, one, rows in parts
+        if one.grouping.column in rows
+    ]
+    now = sketch(losses)
+    return Explanation(
+        metric=loss_name(model.task),
+        before=reference.loss,
+        now=now,
+        ranked=tuple(explain_rise(columns, before=reference.loss, now=now)),
+    )

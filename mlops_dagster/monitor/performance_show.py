@@ -13,6 +13,7 @@ from mlops_dagster.records import Check, Finding, Outcome, Severity
 SIGNALS: tuple[PerformanceSignal, ...] = (
     "performance",
     "slice_performance",
+    "slice_drift",
     "estimated_performance",
 )
 NOTHING = "No complete window of the champion's answers yet."

@@ -1,8 +1,8 @@
 """Holds answers against labels, window by window, whenever labels came."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from mlops_dagster.declaration import LabelJoin
@@ -10,12 +10,13 @@ from mlops_dagster.monitor.answered import Answered, Reader
 from mlops_dagster.monitor.champion import Champion
 from mlops_dagster.monitor.due import findings_of
 from mlops_dagster.monitor.evidence import Join, newest_event
+from mlops_dagster.monitor.explain import Explanation
 from mlops_dagster.monitor.freshness import as_utc
 from mlops_dagster.monitor.history import keep, read_history, seen_before
 from mlops_dagster.monitor.label_places import Places, read_places
 from mlops_dagster.monitor.looks import NO_CHAMPION
-from mlops_dagster.monitor.measured import Measured
-from mlops_dagster.monitor.measuring import measure_answers
+from mlops_dagster.monitor.measured import LossVerdict, Measured
+from mlops_dagster.monitor.measuring import explain, measure_answers
 from mlops_dagster.monitor.performance import judge_performance
 from mlops_dagster.monitor.performance_show import (
     SIGNALS,
@@ -24,11 +25,14 @@ from mlops_dagster.monitor.performance_show import (
     performance_table,
     places_sentence,
 )
+from mlops_dagster.monitor.slice_drift import judge_slice_drift
 from mlops_dagster.monitor.spec import MonitorSpec, PerformanceSpec
 from mlops_dagster.monitor.windows import Window, complete_windows
 from mlops_dagster.profiles.answers import AnswerReference, read_answers
-from mlops_dagster.records import Check, Finding, Shown, Snapshot
+from mlops_dagster.records import Check, Finding, Outcome, Shown, Snapshot
 from mlops_dagster.workbench import StepContext
+
+FALLS = frozenset({"performance", "slice_performance"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,25 +89,17 @@ def watch_performance(
     reader = Reader(
         context=context, champion=champion, validated=validated, places=places, join=join
     )
-    reference = read_answers(champion.model.folder)
-    measured = _measure(context, spec, reader, reference, windows)
-    keep(context, measured)
-    judged = [
-        (
-            one,
-            judge_performance(context.model, one, reference, spec=spec),
-        )
-        for one in measured
-        if one.version == champion.version
-    ]
+    seen = list(_see(context, spec, reader, windows))
+    keep(context, [one.measured for one in seen])
+    judged = [(one.measured, one.verdicts) for one in seen]
     return PerformanceLook(
         findings=[
-            verdict.finding(context.model, one, at=context.at, champion=champion.version)
-            for one, verdicts in judged
+            verdict.finding(context.model, measured, at=context.at, champion=champion.version)
+            for measured, verdicts in judged
             for verdict in verdicts
         ],
         checks=performance_checks(judged, before=before),
-        shown=_shown(context, windows, places),
+        shown=_shown(context, windows, places) | _explained(seen),
     )
 
 
@@ -120,24 +116,81 @@ def performance_windows(
     return complete_windows(length=spec.window, after=start, until=until)[-spec.most_windows :]
 
 
-def _measure(
-    context: StepContext,
-    spec: PerformanceSpec,
-    reader: Reader,
-    reference: AnswerReference | None,
-    windows: Sequence[Window],
-) -> list[Measured]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One window that changed: its numbers, what was found, and what explains a fall."""
+
+    measured: Measured
+    verdicts: Sequence[LossVerdict] = ()
+    explanation: Explanation | None = None
+
+
+def _see(
+    context: StepContext, spec: PerformanceSpec, reader: Reader, windows: Sequence[Window]
+) -> Iterator[Seen]:
+    """Measure and judge what changed since the last look; one window is in memory at a time."""
     known = seen_before(context)
-    found: list[Measured] = []
+    reference = read_answers(reader.champion.model.folder)
     for one in _answered(context, spec, reader, windows):
         digest = _digest(one, spec)
         if known.get((one.window.start, one.version)) == digest:
             continue
-        own = reference if one.version == reader.champion.version else None
-        found.append(
-            measure_answers(context.model, one, own, spec=spec, at=context.at, digest=digest)
+        own = one.version == reader.champion.version
+        measured = measure_answers(
+            context.model,
+            one,
+            reference if own else None,
+            spec=spec,
+            at=context.at,
+            digest=digest,
         )
-    return found
+        yield (
+            _judge(context, spec, reader.champion, one, measured, reference=reference)
+            if own
+            else Seen(measured=measured)
+        )
+
+
+def _judge(
+    context: StepContext,
+    spec: PerformanceSpec,
+    champion: Champion,
+    answered: Answered,
+    measured: Measured,
+    *,
+    reference: AnswerReference | None,
+) -> Seen:
+    verdicts = judge_performance(context.model, measured, reference, spec=spec)
+    if reference is None:
+        return Seen(measured=measured, verdicts=verdicts)
+    if spec.slices and reference.slices:
+        verdicts += judge_slice_drift(
+            answered.answer(),
+            answered.inputs(),
+            reference,
+            spec=spec,
+        )
+    fallen = [one for one in verdicts if one.outcome is Outcome.REFUSED and one.signal in FALLS]
+    if not fallen:
+        return Seen(measured=measured, verdicts=verdicts)
+    explanation = explain(context.model, answered, reference, champion.model)
+    told = [
+        replace(one, told=one.told + explanation.sentence) if one is fallen[0] else one
+        for one in verdicts
+    ]
+    return Seen(measured=measured, verdicts=told, explanation=explanation)
+
+
+def _explained(seen: Sequence[Seen]) -> dict[str, Shown]:
+    """Show what explains the worst fall."""
+    fallen = [one for one in seen if one.explanation is not None]
+    if not fallen:
+        return {}
+    worst = max(fallen, key=lambda one: max(each.excess for each in one.verdicts))
+    table = worst.explanation.table if worst.explanation else ""
+    return {
+        "explanation": Shown(kind="markdown", value=f"**{worst.measured.window.label}** {table}")
+    }
 
 
 def _answered(

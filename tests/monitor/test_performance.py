@@ -353,3 +353,37 @@ def test_a_champion_that_carries_no_losses_says_the_way_out(outcomes):
     check = checks_of(outcomes.look())["performance"]
     assert check.outcome is Outcome.NOT_APPLICABLE
     assert "carries no losses of its holdout; train and register it" in check.because
+
+
+def test_GO9_a_fall_is_explained_by_slices_and_features_in_the_finding_and_as_a_table(outcomes):
+    rows = week_of_rows(4, rows=3_000)
+    outcomes.begin(rows)
+    outcomes.answer(rows)
+    outcomes.shop.at(START + WEEK * 6)
+    truth = truth_of(rows)
+    truth = np.where(rows["origin"] == "JFK", 1 - truth, truth)
+    outcomes.declare(
+        *(
+            (f"1-batch-{one}", late, "2013-02-12")
+            for one, late in zip(rows["id"], truth, strict=True)
+        )
+    )
+    record = outcomes.look()
+    assert "Explained most by origin: JFK: 0." in outcomes.finding().because
+    table = record.shown["explanation"].value
+    assert "| slice | origin |" in table
+    assert "| feature | delay |" in table
+    assert table.index("| origin |") < table.index("| delay |")
+
+
+def test_TE12_answers_of_one_slice_that_drift_while_the_rest_does_not_are_a_finding(outcomes):
+    rows = week_of_rows(4, rows=3_000)
+    rows.loc[rows["origin"] == "LGA", "delay"] += 0.8
+    outcomes.begin(rows)
+    outcomes.answer(rows)
+    check = checks_of(outcomes.look())["slice_drift"]
+    assert check.outcome is Outcome.REFUSED
+    found = {one.subject: one for one in outcomes.shop.findings("slice_drift")}
+    assert found["origin=LGA: probability"].outcome is Outcome.REFUSED
+    assert found["origin=JFK: probability"].outcome is Outcome.PASSED
+    assert "3 slices together" in found["origin=LGA: probability"].because
