@@ -14,6 +14,7 @@ from mlops_dagster.monitor.champion import Champion
 from mlops_dagster.monitor.freshness import as_utc
 from mlops_dagster.monitor.windows import Window
 from mlops_dagster.profiles.columns import TableProfile
+from mlops_dagster.profiles.derived import with_derived
 from mlops_dagster.profiles.reference import as_table
 from mlops_dagster.profiles.tables import profile_of
 from mlops_dagster.records import Snapshot
@@ -65,7 +66,10 @@ def gather(
     return Evidence(
         window=window,
         rows=rows.num_rows,
-        features=profile_of(as_table(features), edges_from=reference.features),
+        features=profile_of(
+            with_derived(as_table(features), like=reference.features),
+            edges_from=reference.features,
+        ),
         predictions=profile_of(answers, edges_from=reference.predictions),
         source=source,
     )

@@ -1,6 +1,6 @@
 """What of a column can be compared where its own values cannot: nearly every one is there once.
 
-Text becomes its length and one of its words, chosen and named by hash, so that each row counts once.
+Text becomes its length and one of its words, drawn and named by hash, so that each row counts once.
 A time becomes its hour and weekday: that time goes by is no drift.
 """
 
@@ -28,11 +28,16 @@ def with_derived(table: pa.Table, *, like: TableProfile | None = None) -> pa.Tab
     columns: dict[str, pa.ChunkedArray] = {}
     for name in table.column_names:
         column = table[name]
-        derived = _derived(name, column)
-        wanted = derived if like is None else {k: v for k, v in derived.items() if k in like.columns}
-        if not (wanted and _is_time(column.type)):
+        derived = {}
+        if _is_time(column.type) and (like is None or name not in like.columns):
+            derived = _of_time(name, column)
+        elif _is_string(column.type):
             columns[name] = column
-        columns |= wanted
+            text = _is_text(column) if like is None else name + LENGTH in like.columns
+            derived = _of_text(name, column) if text else {}
+        else:
+            columns[name] = column
+        columns |= derived
     return pa.table(columns)
 
 
@@ -45,28 +50,31 @@ def base_of(name: str) -> str:
 
 def tells_nulls(name: str) -> bool:
     """Tell whether a column's nulls are its own: one of those derived of a column is enough."""
-    return not name.endswith((LENGTH, WORD, WEEKDAY))
+    return not name.endswith((LENGTH, WORD, HOUR))
 
 
-def _derived(name: str, column: pa.ChunkedArray) -> dict[str, pa.ChunkedArray]:
-    if _is_time(column.type):
-        return _of_time(name, column)
-    if (kinds.is_string(column.type) or kinds.is_large_string(column.type)) and _is_text(column):
-        return {name + LENGTH: pc.utf8_length(column), name + WORD: _words(column)}
-    return {}
+def _of_text(name: str, column: pa.ChunkedArray) -> dict[str, pa.ChunkedArray]:
+    words = [_word(text) for text in column.to_pylist()]
+    return {
+        name + LENGTH: pc.utf8_length(column),
+        name + WORD: pa.chunked_array([pa.array(words, pa.string())]),
+    }
 
 
 def _of_time(name: str, column: pa.ChunkedArray) -> dict[str, pa.ChunkedArray]:
-    weekday = _DAYS.take(pc.cast(pc.day_of_week(column), pa.int64()).combine_chunks())
+    weekday = pc.take(_DAYS, pc.cast(pc.day_of_week(column), pa.int64()))
     if kinds.is_date(column.type):
-        return {name + HOUR: pc.cast(pc.if_else(pc.is_valid(column), "00", None), pa.string()),
-                name + WEEKDAY: pa.chunked_array([weekday])}  # fmt: skip
+        return {name + WEEKDAY: weekday}
     hour = pc.utf8_lpad(pc.cast(pc.hour(column), pa.string()), width=2, padding="0")
-    return {name + HOUR: hour, name + WEEKDAY: pa.chunked_array([weekday])}
+    return {name + HOUR: hour, name + WEEKDAY: weekday}
 
 
 def _is_time(kind: pa.DataType) -> bool:
     return bool(kinds.is_timestamp(kind) or kinds.is_date(kind))
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    return bool(kinds.is_string(kind) or kinds.is_large_string(kind))
 
 
 def _is_text(column: pa.ChunkedArray) -> bool:
@@ -74,13 +82,13 @@ def _is_text(column: pa.ChunkedArray) -> bool:
     return bool(distinct > max(CATEGORY_CAP, (len(column) - column.null_count) / 2))
 
 
-def _words(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Choose the word with the smallest hash: among equal texts the same, in any a fair draw."""
-    return pa.chunked_array([[_word(text) for text in column.to_pylist()]], pa.string())
-
-
 def _word(text: str | None) -> str | None:
+    """Draw one word of a text, each as likely as the other and the same each time; name it by hash."""
     if text is None:
         return None
-    hashes = [zlib.crc32(word.encode()) for word in _WORD.findall(text.lower())]
-    return f"{min(hashes) % WORDS:02d}" if hashes else "none"
+    words = [word.encode() for word in _WORD.findall(text.lower())]
+    if not words:
+        return "none"
+    start = zlib.crc32(text.encode())
+    drawn = min(words, key=lambda word: zlib.crc32(word, start))
+    return f"{zlib.crc32(drawn) % WORDS:02d}"
