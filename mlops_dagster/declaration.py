@@ -62,6 +62,10 @@ VariableName = Annotated[str, AfterValidator(refuse_secret)]
 """The name of an environment variable: a secret is never written into a declaration."""
 
 
+OptionalVariableName = Annotated[str, AfterValidator(lambda name: name and refuse_secret(name))]
+"""The name of an environment variable, or nothing."""
+
+
 class Spec(BaseModel, frozen=True, extra="forbid"):
     """A frozen value that refuses unknown keys."""
 

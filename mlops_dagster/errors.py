@@ -10,7 +10,16 @@ MlopsError
 """
 
 import difflib
+import re
 from collections.abc import Iterable
+from urllib.parse import unquote
+
+_ACCOUNTS = {"abfs", "abfss", "wasb", "wasbs"}
+_NAMED_SO = (
+    r"[\w.-]*(?:passw|pwd|secret|token|credential|(?:access|account|api|private|shared)[\w.-]*key)[\w.-]*"
+    r"|(?:[\w.-]*[_-])?sig(?:nature)?"
+)
+_PAIR = re.compile(rf"(?i)(?<![\w.-])({_NAMED_SO})=[^&;\s'\",)]+")
 
 
 class MlopsError(Exception):
@@ -49,8 +58,9 @@ class StoreError(MlopsError):
     @classmethod
     def unreachable(cls, store: str, address: str, cause: BaseException) -> "StoreError":
         """Say which store did not answer, where it was looked for, and what it said."""
+        said = redact_in(first_line(cause), address)
         return cls(
-            f"{store}: no answer from {address}: {first_line(cause)}. "
+            f"{store}: no answer from {redact(address)}: {said}. "
             "Check the address and that it runs; nothing was changed, so the step can be repeated."
         )
 
@@ -75,6 +85,51 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if close := begun or difflib.get_close_matches(word, words, n=1, cutoff=0.5):
         return f"Did you mean {close[0]!r}? Known: {words}."
     return f"Use one of {words}."
+
+
+def redact(address: str) -> str:
+    """Cut user and password out of an address for people, and the values of its query.
+
+    A path, or a text that is no address, loses the values that are named as secrets are.
+    """
+    scheme, mark, rest = address.partition("://")
+    if not mark:
+        return _PAIR.sub(r"\1=***", address)
+    user = _user_of(scheme, rest)
+    place, asked, query = rest[len(user) :].partition("?")
+    place = _PAIR.sub(r"\1=***", place)
+    names = (pair.partition("=")[0] for pair in re.split("[&;#]", query))
+    told = "&".join(f"{name}=***" for name in names if name)
+    return f"{scheme}://{place}{asked}{told}"
+
+
+def redact_in(text: str, address: str) -> str:
+    """Cut the secrets of an address out of a text that may quote it."""
+    scheme, mark, rest = address.partition("://")
+    user = _user_of(scheme, rest) if mark else ""
+    query = rest[len(user) :].partition("?")[2]
+    secrets = [user[:-1], user[:-1].partition(":")[2]]
+    secrets += [pair.partition("=")[2] for pair in re.split("[&;#]", query)]
+    hidden = text.replace(address, redact(address)).replace(user, "") if user else text
+    for secret in (form for one in secrets for form in (one, unquote(one))):
+        if len(secret) >= 3:
+            hidden = hidden.replace(secret, "***")
+    return _PAIR.sub(r"\1=***", hidden)
+
+
+def _user_of(scheme: str, rest: str) -> str:
+    """Find `user:password@`; a password may hold signs that should have been written otherwise."""
+    head, _, path = rest.partition("/")
+    user, found, _ = head.rpartition("@")
+    if "?" in user and ":" not in user.partition("?")[0]:
+        return ""
+    if found:
+        is_account = scheme.rpartition("::")[2].lower() in _ACCOUNTS and ":" not in user
+        return "" if is_account else f"{user}@"
+    _, colon, port = head.rpartition(":")
+    if colon and "@" in path and not port.isdecimal():
+        return f"{rest.rpartition('@')[0]}@"
+    return ""
 
 
 def first_line(error: BaseException) -> str:

@@ -20,8 +20,6 @@ import mlops_dagster.validate.assets as validate
 from mlops_dagster.declaration import LookupJoin
 from mlops_dagster.deploy.sensors import Deployed, build_approval_sensor, build_live_sensor
 from mlops_dagster.errors import SpecError
-from mlops_dagster.metrics.quality import metrics_for
-from mlops_dagster.monitor.spec import MonitorSpec
 from mlops_dagster.records import JSON, Snapshot
 from mlops_dagster.resources import MODEL, RECORDS, RECORDS_KEY, SEGMENT, WORKBENCH, WORKBENCH_KEY
 from mlops_dagster.retrain.sensors import Watched, build_drift_sensor, build_freshness_sensor
@@ -31,6 +29,9 @@ from mlops_dagster.workbench import StepContext
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from mlops_dagster.scoring.parity import Answers
+    from mlops_dagster.stores.registry import ModelVersion
 
 JOBS: Mapping[str, tuple[str, str]] = {
     "lifecycle": (
@@ -139,6 +140,7 @@ def stages_of(spec: LifecycleSpec) -> list[Stage]:
     """List the stages of a model's life, each as its room declares it."""
     model = spec.identity
     join = partial(join_inputs, spec)
+    joins: JSON = {name: one.model_dump(mode="json") for name, one in joins_of(spec).items()}
     return [
         ingest.build_stage(model, spec.ingest, max_age=spec.monitor.freshness.max_age),
         validate.build_stage(model, spec.validate_),
@@ -148,35 +150,18 @@ def stages_of(spec: LifecycleSpec) -> list[Stage]:
             spec.train,
             functions=spec.features.functions,
             reference_window=spec.monitor.drift.window if spec.monitor.drift else timedelta(days=7),
-            slices=(*spec.evaluate.slices, *_watched_slices(spec)),
+            slices=spec.sliced,
             business=spec.evaluate.business,
         ),
         evaluate.build_stage(model, spec.evaluate),
         register.build_stage(model, promotion=spec.deploy.promotion, serving=_serving(spec)),
-        deploy.build_stage(model, spec.deploy),
-        serve.build_stage(model, spec.serve, join=join),
+        deploy.build_stage(model, spec.deploy, ways=partial(answer_every_way, spec)),
+        serve.build_stage(model, spec.serve, join=join, joins=joins),
         *([ingest.build_labels_stage(model, spec.monitor.labels)] if spec.monitor.labels else []),
-        monitor.build_stage(model, watched(spec), join=join, labels=spec.monitor.labels),
+        monitor.build_stage(
+            model, spec.watched, join=join, joins=joins, labels=spec.monitor.labels
+        ),
     ]
-
-
-def _watched_slices(spec: LifecycleSpec) -> list[str]:
-    own = spec.monitor.performance.slices if spec.monitor.performance else ()
-    return [name for name in own if name not in spec.evaluate.slices]
-
-
-def watched(spec: LifecycleSpec) -> MonitorSpec:
-    """Say what is watched; metrics and slices that are not named are those of `evaluate`."""
-    own, judged = spec.monitor, spec.evaluate
-    performance = own.performance and own.performance.model_copy(
-        update={
-            "metrics": own.performance.metrics
-            or (*(judged.metrics or metrics_for(spec.task)), *judged.own_metrics),
-            "slices": own.performance.slices or judged.slices,
-            "business": own.performance.business or judged.business,
-        }
-    )
-    return MonitorSpec(freshness=own.freshness, drift=own.drift, performance=performance)
 
 
 def _serving(spec: LifecycleSpec) -> JSON:
@@ -210,6 +195,15 @@ def join_inputs(
         joins=joins_of(spec),
         at=spec.event_time,
     )
+
+
+def answer_every_way(
+    spec: LifecycleSpec, context: StepContext, version: "ModelVersion", rows: "pa.Table"
+) -> "Mapping[str, Answers]":
+    """Ask a version about rows through the endpoint, the batch step and MLflow."""
+    from mlops_dagster.serve.parity import answer_every_way
+
+    return answer_every_way(context.bench, spec.serve.endpoint, version, rows)
 
 
 def declared() -> Mapping[str, LifecycleSpec]:

@@ -66,13 +66,12 @@ class RecordIOManager(dg.ConfigurableIOManager):
         context.add_output_metadata({"record": path})
 
     def load_input(self, context: dg.InputContext) -> Record:
-        """Read the record of this run, else of the run it continues, else the accepted one."""
+        """Read the record of this run, else of the nearest run it continues, else the accepted one."""
         upstream = context.upstream_output
         described = upstream.definition_metadata if upstream else {}
         noun, model, segment = described[NOUN], described[MODEL], described[SEGMENT]
         bench = self.workbench.open()
-        run = context.step_context.dagster_run
-        runs = [one for one in (run.run_id, run.parent_run_id) if one]
+        runs = run_and_parents(context.instance, context.step_context.dagster_run)
         record = find_record(
             bench.records,
             bench.operations,
@@ -88,6 +87,17 @@ class RecordIOManager(dg.ConfigurableIOManager):
             )
             raise GateRefusedError(message)
         return record
+
+
+def run_and_parents(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
+    """List a run and those it continues: its parent, the parent's, and so on."""
+    runs = [run.run_id]
+    parent = run.parent_run_id
+    while parent and parent not in runs:
+        runs.append(parent)
+        earlier = instance.get_run_by_id(parent)
+        parent = earlier.parent_run_id if earlier else None
+    return runs
 
 
 def attempt_of(context: dg.OutputContext) -> str:

@@ -76,8 +76,28 @@ class LifecycleSpec(ModelIdentity, hide_input_in_errors=True):
         return ModelIdentity(**{name: getattr(self, name) for name in ModelIdentity.model_fields})
 
     @property
+    def sliced(self) -> tuple[str, ...]:
+        """The columns whose values are measured apart, when it is judged or when it is watched."""
+        watched = self.monitor.performance.slices if self.monitor.performance else ()
+        return tuple(dict.fromkeys((*self.evaluate.slices, *watched)))
+
+    @property
+    def watched(self) -> MonitorSpec:
+        """What is watched; metrics, slices and worth that are not named are those of `evaluate`."""
+        own, judged = self.monitor, self.evaluate
+        performance = own.performance and own.performance.model_copy(
+            update={
+                "metrics": own.performance.metrics
+                or (*(judged.metrics or metrics_for(self.task)), *judged.own_metrics),
+                "slices": own.performance.slices or judged.slices,
+                "business": own.performance.business or judged.business,
+            }
+        )
+        return MonitorSpec(freshness=own.freshness, drift=own.drift, performance=performance)
+
+    @property
     def losses(self) -> tuple[str, ...]:
-        """Say what a model without key, event time or cursor cannot do, one sentence each."""
+        """Say what a model without key, event time, cursor or gates cannot do, one sentence each."""
         lost = []
         if not self.key:
             lost.append(
@@ -86,6 +106,8 @@ class LifecycleSpec(ModelIdentity, hide_input_in_errors=True):
             )
         if self.event_time is None:
             lost.append("no event_time: splits are random, windows are by arrival.")
+        if self.evaluate.gates == ():
+            lost.append("evaluate.gates is empty: every candidate is accepted, even a worse one.")
         return tuple(lost)
 
     @model_validator(mode="after")
@@ -114,7 +136,7 @@ class LifecycleSpec(ModelIdentity, hide_input_in_errors=True):
         asked = [("evaluate.metrics", name) for name in self.evaluate.metrics or ()]
         asked += [
             (f"evaluate.gates[{at}].metric", gate.metric)
-            for at, gate in enumerate(self.evaluate.gates)
+            for at, gate in enumerate(self.evaluate.gates or ())
         ]
         watched = self.monitor.performance.metrics if self.monitor.performance else ()
         asked += [("monitor.performance.metrics", name) for name in watched]

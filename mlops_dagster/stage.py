@@ -52,7 +52,8 @@ class Stage:
     `needs` are the nouns whose records `run` is given, in order; `after` are only waited for.
     `takes_refused` are the needs that may have been refused. `settings` is what of the declaration
     decides the result. `identify` adds what else does (data versions, the champion, code digests);
-    a stage without it is never reused. `config` names run settings (text) and describes them.
+    a stage without it is never reused. `lost` looks at what a record of earlier names, and says what of
+    it is not there any more: such work is done again. `config` names run settings (text) and describes them.
     `assets` are somebody else's assets by their keys: their values reach `run` as keywords.
     """
 
@@ -68,6 +69,7 @@ class Stage:
     checks: tuple[StageCheck, ...] = ()
     settings: JSON = None
     identify: Callable[..., JSON] | None = None
+    lost: Callable[[StepContext, Any], str] | None = None
     code_version: str = "1"
     config: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -213,12 +215,18 @@ def fingerprint(context: StepContext, stage: Stage, inputs: list[Record]) -> str
 
 
 def recall(context: StepContext, stage: Stage, mark: str) -> Record | None:
-    """Find the record of the same work, marked as reused with the reason."""
+    """Find the record of the same work, marked as reused with the reason.
+
+    None when there is none, or when what it made is not there any more.
+    """
     model, bench = context.model, context.bench
     path = bench.operations.recall(model.name, model.segment, stage.noun, fingerprint=mark)
     if path is None:
         return None
     old = bench.records.read(path, NOUNS[stage.noun])
+    if stage.lost and (lost := stage.lost(context, old)):
+        context.log.warning("The %s of run %s is made again: %s", stage.noun, old.run_id[:8], lost)
+        return None
     why = (
         f"Reused the {stage.noun} made in run {old.run_id[:8]}: the data versions, the code and the "
         "settings it depends on are unchanged."

@@ -31,7 +31,7 @@ class Workbench:
     """
 
     home: Path
-    lake: str = ""
+    lake: str = field(default="", repr=False)
     tracking_uri: str = field(default="", repr=False)
     operations_url: str = field(default="", repr=False)
     ui_url: str = "http://127.0.0.1:3000"

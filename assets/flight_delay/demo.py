@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from assets.flight_delay.live import Endpoint, live, trace
 from assets.flight_delay.play import Player, fresh_home
 from assets.flight_delay.source import FAULT, departures
 from assets.flight_delay.year import draw, judge_months, write_table
@@ -84,11 +85,11 @@ class Story:
         keys = export(bench, model, batch=held.batch)["flight_id"].to_pandas()
         mended = departures()
         rows = mended[mended["flight_id"].isin(keys)]
-        count = replay(
+        back = replay(
             step, batch=held.batch, mended=pa.Table.from_pandas(rows, preserve_index=False)
         )
         result = self.player.run("update")
-        text = f"{count:,} mended rows taken back from quarantine"
+        text = f"{back.rows:,} mended rows taken back from quarantine"
         self._say(month, text, result.run_id)
         self.kept["refused rows are kept, and come back mended"].append(f"run {result.run_id[:8]}")
 
@@ -107,6 +108,18 @@ class Story:
         """Let the outcomes of December arrive."""
         self.player.clock.set(datetime(2014, 1, 3, 6, tzinfo=UTC))
         self._obey("2013-12", "freshness")
+
+    def live(self, endpoint: Endpoint) -> str:
+        """Answer callers over HTTP through a rollback and a promotion; give the last answer's id."""
+        self.player.tell("the model answers over HTTP, while versions change ...")
+        return live(self.player, endpoint)
+
+    def trace(self, answer: str) -> None:
+        """Follow a live answer back."""
+        proof = trace(self.player, answer)
+        self.kept["live answers go on through a rollback and a promotion, and are traced"].append(
+            proof
+        )
 
     def _obey(self, name: str, sensor: str) -> None:
         for request, result in self.player.obey(sensor):
@@ -148,8 +161,13 @@ def main() -> None:
     for number in MONTHS:
         if number == FAULTY_DAY.month:
             story.fault()
-        story.month(number)
-    story.last_report()
+        if number < MONTHS[-1]:
+            story.month(number)
+    with Endpoint(player) as endpoint:
+        story.month(MONTHS[-1])
+        story.last_report()
+        answer = story.live(endpoint)
+    story.trace(answer)
     finish(story, home)
 
 
@@ -172,7 +190,11 @@ def finish(story: Story, home: Path) -> None:
         *(f"  - {what}: {', '.join(proofs)}" for what, proofs in story.kept.items()),
         "",
     ]
-    lines += [f"The same as a picture: {picture}", "Look around in the UI: make dev"]
+    lines += [
+        f"The same as a picture: {picture}",
+        "Look around in the UI: make dev",
+        "Ask the model yourself: .venv/bin/mlops-dagster serve flight_delay",
+    ]
     sys.stdout.write("\n".join(lines) + "\n")
 
 

@@ -1,7 +1,7 @@
 """`mlops-dagster check`: imports and resolves everything that is declared, one line per finding."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -16,7 +16,7 @@ from mlops_dagster.cli.location import (
     one_module,
     open_bench,
 )
-from mlops_dagster.errors import MlopsError
+from mlops_dagster.errors import MlopsError, redact
 
 if TYPE_CHECKING:
     from mlops_dagster.spec import LifecycleSpec
@@ -47,9 +47,9 @@ def command(*, module: str | None, workspace: Path) -> None:
     found = [
         *(judge(where, look) for where, look in looks_at_stores(open_bench())),
         *(
-            judge(f"{name}  {where}", look)
+            replace(one, where=f"{name}  {one.where}")
             for name, spec in declared_models().items()
-            for where, look in looks_at(spec)
+            for one in found_of(spec)
         ),
     ]
     for one in found:
@@ -76,26 +76,54 @@ def looks_at_stores(bench: "Workbench") -> Iterator[tuple[str, Look]]:
 
     def registry() -> str:
         bench.registry.by_alias("mlops_dagster_check", "champion")
-        return f"answers at {bench.mlflow_address.rpartition('@')[2]}"
+        return f"answers at {redact(bench.mlflow_address)}"
 
     def tables() -> str:
         bench.tables.latest("mlops_dagster_check/all/raw_data")
-        return bench.lake_root
+        return redact(bench.lake_root)
 
     yield "store  operations", operations
     yield "store  registry", registry
     yield "store  lake", tables
 
 
-def looks_at(spec: "LifecycleSpec") -> Iterator[tuple[str, Look]]:
-    """List what is to be seen of one model."""
-    source = spec.ingest.source
-    for where, path in code_paths(spec):
-        yield where, partial(look_at_function, path)
-    if source.kind != "asset":
-        yield "ingest.source", partial(look_at_source, spec)
-    yield "validate", partial(look_at_expectations, spec)
-    yield "train.estimator", partial(look_at_estimator, spec)
+def found_of(spec: "LifecycleSpec") -> Iterator[Found]:
+    """Look at one model: its code, its rules, its estimator, and the columns that it names."""
+    code = [judge(where, partial(look_at_function, path)) for where, path in code_paths(spec)]
+    yield from code
+    suite = judge("validate", partial(look_at_expectations, spec))
+    yield suite
+    yield judge("train.estimator", partial(look_at_estimator, spec))
+    # Wrong code or rules are told already; what they would make or name is not known.
+    if spec.ingest.source.kind != "asset" and all(one.holds for one in (*code, suite)):
+        yield from found_of_source(spec)
+
+
+def found_of_source(spec: "LifecycleSpec") -> Iterator[Found]:
+    """Read the first rows of the source, and compare its columns with those that are named."""
+    from mlops_dagster.cli.check_columns import Seen, look_at_rows, make_columns, wrong_columns
+    from mlops_dagster.validate.suite_file import expectations_of
+
+    kind = spec.ingest.source.kind
+    try:
+        rows = look_at_rows(spec)
+    except MlopsError as error:
+        yield Found(where="ingest.source", holds=False, said=str(error))
+        return
+    said = f"{kind} answers: {rows.num_columns} columns"
+    yield Found(where="ingest.source", holds=True, said=said)
+    made: tuple[str, ...] | None = None
+    try:
+        made = make_columns(spec, rows)
+    except MlopsError as error:
+        yield Found(where="features.functions", holds=False, said=str(error))
+    seen = Seen(source=tuple(rows.column_names), made=made)
+    expectations = expectations_of(spec.validate_, where=f"{spec.name}.validate")
+    wrong = wrong_columns(spec, seen, expectations)
+    for where, said in wrong:
+        yield Found(where=where, holds=False, said=said)
+    if not wrong:
+        yield Found(where="columns", holds=True, said="every column that is named is there")
 
 
 def code_paths(spec: "LifecycleSpec") -> Iterator[tuple[str, str]]:
@@ -115,16 +143,6 @@ def look_at_function(path: str) -> str:
 
     resolve_function(path, where=path)
     return path
-
-
-def look_at_source(spec: "LifecycleSpec") -> str:
-    """Ask the source for its state: nothing is read."""
-    from mlops_dagster.ingest.arrivals import source_state
-
-    state = source_state(spec.identity, spec.ingest)
-    return (
-        f"{spec.ingest.source.kind} answers" if state else f"{spec.ingest.source.kind} is declared"
-    )
 
 
 def look_at_expectations(spec: "LifecycleSpec") -> str:

@@ -7,6 +7,9 @@ import pandas as pd
 from pandas.api import types
 
 _CODE = re.compile(r"^(?=.*[A-Za-z])(?=.*\d)[\w-]{2,64}$")
+_FOREIGN_DATE = re.compile(r"^\s*\d{1,2}([./-])\d{1,2}\1(\d{4}|\d{2})(\s+\d{1,2}:\d{2}.*)?\s*$")
+_COMMA = re.compile(r"^\s*[-+]?\d+,\d+\s*$")
+_THOUSANDS = re.compile(r"^\s*[-+]?\d{1,3}(,\d{3})+\s*$")
 _ISO_DATE = re.compile(r"^\s*\d{4}-\d{2}(-\d{2})?([T ]\d{2}:\d{2}.*)?\s*$")
 
 
@@ -22,6 +25,24 @@ def is_date(column: pd.Series) -> bool:
     if not isinstance(known.iloc[0], str):
         return False
     return bool(known.map(lambda one: isinstance(one, str) and bool(_ISO_DATE.match(one))).all())
+
+
+def is_foreign_date(column: pd.Series) -> bool:
+    """Tell whether texts look like dates with the day or the month first: nobody can tell which."""
+    known = column.dropna()
+    return is_text(column) and bool(
+        known.map(lambda one: bool(_FOREIGN_DATE.match(str(one)))).all()
+    )
+
+
+def has_decimal_comma(column: pd.Series) -> bool:
+    """Tell whether texts are numbers with a decimal comma; 1,000 and 2,500 alone may be thousands."""
+    if not is_text(column):
+        return False
+    known = [one for one in column.dropna().astype(str) if one.strip()]
+    commas = [one for one in known if _COMMA.match(one)]
+    plain = all(_COMMA.match(one) or one.strip().lstrip("+-").isdigit() for one in known)
+    return plain and any(not _THOUSANDS.match(one) for one in commas)
 
 
 def as_time(column: pd.Series) -> pd.Series:

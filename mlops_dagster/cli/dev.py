@@ -13,7 +13,7 @@ from threading import Event, Thread
 import click
 
 from mlops_dagster.cli.location import WORKSPACE, dagster_home, entries, open_bench
-from mlops_dagster.errors import StoreError
+from mlops_dagster.errors import StoreError, redact
 
 LOOPBACK = "127.0.0.1"
 PATIENCE_S = 10
@@ -32,8 +32,6 @@ _NOISE = re.compile(
 )
 def command(*, workspace: Path, port: int, mlflow_port: int, sensors: str) -> None:
     """Open Dagster's pages (with daemon and sensors) and MLflow's beside them, until Ctrl-C."""
-    from mlops_dagster.stores.mlflow_home import without_secret
-
     entries(workspace)
     bench = open_bench()
     environment = {
@@ -47,7 +45,7 @@ def command(*, workspace: Path, port: int, mlflow_port: int, sensors: str) -> No
     commands = {"Dagster": dagster_command(workspace, port=port)}
     click.echo(f"Dagster  http://{LOOPBACK}:{port}")
     if bench.tracking_uri:
-        click.echo(f"MLflow   {without_secret(bench.tracking_uri)}")
+        click.echo(f"MLflow   {redact(bench.tracking_uri)}")
     else:
         commands["MLflow"] = mlflow_command(
             bench.mlflow_address, bench.artifacts_root, port=mlflow_port

@@ -1,11 +1,14 @@
 """`mlops-dagster history MODEL`: every change of what serves."""
 
+import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from mlops_dagster.cli.model_argument import MODEL, split_name
+from mlops_dagster.cli.status_facts import by
 from mlops_dagster.cli.traces import bench_of
 from mlops_dagster.errors import SpecError
 
@@ -16,16 +19,20 @@ if TYPE_CHECKING:
 @click.command("history")
 @MODEL
 @click.option("--at", metavar="TIME", help="Which version served then: ISO 8601, UTC by default.")
-def command(*, model: str, at: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="For programs: a list, oldest first.")
+def command(*, model: str, at: str | None, as_json: bool) -> None:
     """List every change of what serves: who, what, why, from, to, when."""
     asked = instant(at) if at else None
     operations = bench_of(model).operations
     name, segment = split_name(model)
-    if at and asked:
-        move = operations.champion_at(name, segment, instant=asked)
-        click.echo(served_at(model, at, move))
+    found = operations.champion_at(name, segment, instant=asked) if asked else None
+    moves = ([found] if found else []) if at else operations.moves(name, segment)
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in moves], indent=2, default=str))
         return
-    moves = operations.moves(name, segment)
+    if at:
+        click.echo(served_at(model, at, found))
+        return
     if not moves:
         click.echo(f"{model}: nothing was ever put live.")
     for one in moves:
@@ -50,7 +57,7 @@ def served_at(model: str, at: str, move: "Move | None") -> str:
         return f"{model}: no version served at {at}."
     return (
         f"{model}: version {move.to_version} served at {at}, "
-        f"since {move.at:%Y-%m-%d %H:%M}: {move.why}"
+        f"put there {move.at:%Y-%m-%d %H:%M} by {by(move.who)}: {move.why}"
     )
 
 
@@ -58,4 +65,4 @@ def move_line(move: "Move") -> str:
     """Write one change as a line."""
     step = f"{move.from_version or '-'} -> {move.to_version or '-'}"
     state = "" if move.state == "done" else f" ({move.state})"
-    return f"{move.at:%Y-%m-%d %H:%M}  {step:<10} {move.kind}{state} by {move.who}: {move.why}"
+    return f"{move.at:%Y-%m-%d %H:%M}  {step:<10} {move.kind}{state} by {by(move.who)}: {move.why}"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     help="The environment variable that holds the database's address.",
 )
 @click.option("--delimiter", help="Between a CSV file's columns: one character, or `tab`.")
+@click.option("--decimal", help="A CSV file's decimal point, such as ','; default is a point.")
 @click.option("--encoding", help="Of a CSV file's text, such as latin-1; default is UTF-8.")
 @click.option(
     "--folder", type=click.Path(path_type=Path, file_okay=False), help="Where; default is ./NAME."
@@ -97,15 +98,19 @@ def csv_options(given: "dict[str, str | Path | None]") -> dict[str, str]:
     """Read how a CSV file is written. Raises: SpecError when it cannot be written so."""
     delimiter, encoding = str(given["delimiter"] or ""), str(given["encoding"] or "")
     delimiter = TAB if delimiter in {"tab", r"\t"} else delimiter
-    if len(delimiter) > 1:
-        message = f"--delimiter: {delimiter!r} stood there; needed is one character, or `tab`."
-        raise SpecError(message)
+    decimal = str(given["decimal"] or "")
+    for option, said in (("--delimiter", delimiter), ("--decimal", decimal)):
+        if len(said) > 1:
+            message = (
+                f"{option}: {said!r} stood there; needed is one character, such as ';' or ','."
+            )
+            raise SpecError(message)
     try:
         codecs.lookup(encoding or "utf-8")
     except LookupError as error:
         message = f"--encoding: {encoding!r} is no encoding. Use one such as 'latin-1' or 'cp1252'."
         raise SpecError(message) from error
-    return {"delimiter": delimiter, "encoding": encoding}
+    return {"delimiter": delimiter, "encoding": encoding, "decimal": decimal}
 
 
 def make_project(name: str, address: Address, *, target: str, folder: Path) -> "Project":

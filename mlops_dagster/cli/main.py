@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "why": ("why", "The last decisions about a model, as sentences."),
     "history": ("history", "Every change of what serves: who, what, why, when."),
     "serve": ("serve", "Answer over HTTP with the version that is live."),
+    "load-test": ("load_test", "Measure what the endpoint answers on this machine."),
     "approve": ("approve", "Let a version serve that waits for a person."),
     "rollback": ("rollback", "Put back the version that served before."),
     "quarantine": ("quarantine", "Look at refused rows, and take mended ones back."),

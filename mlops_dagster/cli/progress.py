@@ -9,6 +9,19 @@ if TYPE_CHECKING:
     import dagster as dg
 
 
+WAY_OUT = {
+    "validated_data": (
+        "The rows wait in quarantine, and what serves goes on. Look at them: "
+        "`mlops-dagster quarantine list MODEL`; mend them or the source, or change validate.expectations."
+    ),
+    "registered_model": (
+        "What served before still serves. Mend the data, the features or the estimator, or change "
+        "evaluate.gates, and run again."
+    ),
+}
+"""What a person can do about a refusal of a step; nothing was changed by it."""
+
+
 class Progress:
     """Listens to a run's events. `show` is given each finished line."""
 
@@ -50,7 +63,9 @@ class Progress:
         if not self._failures:
             return "The run failed before its first step; --verbose shows Dagster's log."
         step, said = next(iter(self._failures.items()))
-        return f"{noun(step)}: {' '.join(self._refused.get(step, [])) or said}"
+        if refused := self._refused.get(step):
+            return f"{noun(step)}: {' '.join(refused)} {WAY_OUT.get(noun(step), '')}".rstrip()
+        return f"{noun(step)}: {said}"
 
     def _take_check(self, step: str, check: Any) -> None:
         if not check.passed and check.severity.value == "ERROR":

@@ -9,7 +9,7 @@ import click
 
 from mlops_dagster.cli.location import WORKSPACE, find_model, open_bench
 from mlops_dagster.cli.model_argument import MODEL
-from mlops_dagster.errors import SpecError
+from mlops_dagster.errors import SpecError, first_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,6 +51,9 @@ def export_rows(*, model: str, to: Path, batch: int | None, workspace: Path) -> 
     from mlops_dagster.validate.quarantine import export
 
     rows = export(open_bench(), find_model(workspace, model).identity, batch=batch)
+    if not rows.num_rows:
+        click.echo(f"{model}: no refused row waits; {to} was not written.")
+        return
     write_rows(rows, to)
     click.echo(f"{rows.num_rows} rows written to {to}. Mend them, then: {replay_line(model, to)}")
 
@@ -65,9 +68,14 @@ def replay_rows(*, model: str, batch: int, rows: Path | None, workspace: Path) -
     from mlops_dagster.validate.quarantine import replay
 
     identity = find_model(workspace, model).identity
-    count = replay(outside_step(identity), batch=batch, mended=read_rows(rows) if rows else None)
+    back = replay(outside_step(identity), batch=batch, mended=read_rows(rows) if rows else None)
+    replaced = (
+        f"{back.replaced} rows were replaced by newer ones since; left out. "
+        if back.replaced
+        else ""
+    )
     click.echo(
-        f"{count} rows of batch {batch} are back in raw_data. "
+        f"{back.rows} rows of batch {batch} are back in raw_data. {replaced}"
         f"Judge them: mlops-dagster run {model} --job update"
     )
 
@@ -102,6 +110,7 @@ def replay_line(model: str, file: Path) -> str:
 
 def write_rows(rows: "pa.Table", file: Path) -> None:
     """Write rows as the suffix says."""
+    import pyarrow as pa
     import pyarrow.csv as pacsv
     import pyarrow.parquet as pq
 
@@ -109,14 +118,48 @@ def write_rows(rows: "pa.Table", file: Path) -> None:
     if file.suffix not in writers:
         where = "--to: the suffix"
         raise SpecError.unknown(where, file.suffix, writers)
-    writers[file.suffix](rows, file)
+    fresh = file.with_name(file.name + ".part")
+    try:
+        writers[file.suffix](rows, fresh)
+        fresh.replace(file)
+    except OSError as error:
+        message = f"--to: {file} cannot be written: {first_line(error)}. Is its folder there?"
+        raise SpecError(message) from error
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        message = (
+            f"--to: a CSV file cannot hold these rows: {first_line(error)}. Name a .parquet file."
+        )
+        raise SpecError(message) from error
 
 
 def read_rows(file: Path) -> "pa.Table":
-    """Read mended rows."""
+    """Read mended rows; those of a CSV file as text, of which an empty place without quotes is null."""
     import pyarrow as pa
 
     from mlops_dagster.ingest.source_file import read
     from mlops_dagster.ingest.spec import FileSource
 
-    return pa.concat_tables(read(FileSource(path=str(file)), where="--rows"))
+    if file.suffix != ".csv":
+        return pa.concat_tables(read(FileSource(path=str(file)), where="--rows"))
+    try:
+        return read_texts(file)
+    except (OSError, pa.ArrowInvalid) as error:
+        message = f"--rows: {file} cannot be read as CSV: {first_line(error)}."
+        raise SpecError(message) from error
+
+
+def read_texts(file: Path) -> "pa.Table":
+    """Read a CSV file without guessing: '007', 'NA' and a quoted nothing stay what they are."""
+    import pyarrow as pa
+    import pyarrow.csv as pacsv
+
+    parse = pacsv.ParseOptions(newlines_in_values=True)
+    with pacsv.open_csv(file, parse_options=parse) as reader:
+        names = reader.schema.names
+    convert = pacsv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()),
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
+    return pacsv.read_csv(file, parse_options=parse, convert_options=convert)

@@ -20,22 +20,21 @@ from mlops_dagster.cli.model_argument import MODEL
     "--within",
     default=30.0,
     show_default=True,
-    help="Seconds to wait until every worker of the endpoint answers from it.",
+    help="Seconds to wait until the endpoint answers from it.",
 )
 @WORKSPACE
 def command(*, model: str, why: str, who: str, within: float, workspace: Path) -> None:
     """Put back the version that served before, bar the one removed, and see that it answers."""
-    from mlops_dagster.deploy.rollback import await_workers, roll_back
+    from mlops_dagster.deploy.rollback import roll_back
+    from mlops_dagster.deploy.targets import target_of
 
-    identity, bench = find_model(workspace, model).identity, open_bench()
-    move = roll_back(bench, identity, who=who, why=why)
-    workers = await_workers(bench, identity, str(move.to_version), within=timedelta(seconds=within))
+    spec, bench = find_model(workspace, model), open_bench()
+    target = target_of(bench, spec.identity, spec.deploy)
+    move = roll_back(bench, spec.identity, who=who, why=why)
+    version = bench.registry.version(move.registered_name, str(move.to_version))
+    followed = target.follow(version, within=timedelta(seconds=within))
     click.echo(
         f"{model}: version {move.to_version} serves again; version {move.from_version} is barred."
     )
-    click.echo(
-        f"{len(workers)} worker(s) of the endpoint answer from it."
-        if workers
-        else "No endpoint runs; batch scoring uses it from now on."
-    )
+    click.echo(followed)
     click.echo("Automatic promotion is held: the next version waits for `mlops-dagster approve`.")

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops_dagster.errors import DataNotFitError, MissingExtraError, SpecError, StoreError, nearest
+from mlops_dagster.errors import (
+    DataNotFitError,
+    MissingExtraError,
+    SpecError,
+    StoreError,
+    nearest,
+    redact,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,11 +38,16 @@ class Address:
     url_variable: str | None = None
     delimiter: str = ""
     encoding: str = ""
+    decimal: str = ""
 
     @property
     def options(self) -> dict[str, str]:
         """How a CSV file is written, where that was said."""
-        told = {"delimiter": self.delimiter, "encoding": self.encoding}
+        told = {
+            "delimiter": self.delimiter,
+            "encoding": self.encoding,
+            "decimal": self.decimal,
+        }
         return {name: value for name, value in told.items() if value}
 
     @property
@@ -53,8 +65,8 @@ class Address:
     def shown(self) -> str:
         """The address for people."""
         if not self.is_sql:
-            return self.text
-        place = _PASSWORD.sub("://***@", self.text) if not self.url_variable else self.url_variable
+            return redact(self.text)
+        place = redact(self.text) if not self.url_variable else self.url_variable
         return f"{place} table {self.table}" if self.table else place
 
 
@@ -76,7 +88,26 @@ def read_sample(address: Address) -> "pa.Table":
         )
         raise DataNotFitError(message)
     _refuse_one_column(rows.column_names, address)
+    _refuse_decimal_commas(rows, address)
     return fit(rows, stored=None, times=(), untyped={}, where=_WHERE).rows
+
+
+def _refuse_decimal_commas(rows: "pa.Table", address: Address) -> None:
+    """Refuse numbers that would be taken for texts; only a CSV file's reader can be told."""
+    import pyarrow as pa
+
+    from mlops_dagster.cli.column_kinds import has_decimal_comma
+
+    if address.is_sql or address.decimal:
+        return
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        if pa.types.is_string(column.type) and has_decimal_comma(column.to_pandas()):
+            first = next(one for one in column.to_pylist() if one and "," in one)
+            message = (
+                f"--data: column {name!r} holds numbers with a decimal comma, such as {first!r}. "
+                "If it is a CSV file, say so: --decimal ','"
+            )
+            raise DataNotFitError(message)
 
 
 def _refuse_bytes(rows: "pa.Table", address: Address) -> None:

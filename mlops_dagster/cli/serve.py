@@ -15,7 +15,15 @@ from mlops_dagster.cli.model_argument import MODEL, split_name
     type=click.Choice(["fsync", "os", "none"]),
     help="Overrules the declaration: what an answer's record survives before it is given.",
 )
-def command(*, model: str, host: str, port: int, workers: int, durability: str | None) -> None:
+@click.option(
+    "--apart",
+    type=click.Path(file_okay=False),
+    default="",
+    help="For a rehearsal: a folder for the log. None of it reaches the table of predictions.",
+)
+def command(
+    *, model: str, host: str, port: int, workers: int, durability: str | None, apart: str
+) -> None:
     """Answer over HTTP with the champion: /predict, /invocations as MLflow, a page at /."""
     from mlops_dagster.serve.endpoint.server import Listening, serve
 
@@ -27,6 +35,7 @@ def command(*, model: str, host: str, port: int, workers: int, durability: str |
         port=port,
         workers=workers,
         durability=durability or "",
+        apart=apart,
     )
     click.echo(f"{model} at http://{host}:{port}  (stop with Ctrl-C)")
     serve(listening)

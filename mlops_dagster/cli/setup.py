@@ -5,6 +5,7 @@ import os
 import click
 
 from mlops_dagster.cli.location import dagster_home, open_bench
+from mlops_dagster.errors import redact
 
 
 @click.command("setup")
@@ -21,7 +22,7 @@ def command() -> None:
         click.echo("operations  ready: the tables are there")
     else:
         click.echo(f"operations  embedded in {bench.home}: nothing to do")
-    click.echo(f"lake        {bench.lake_root}: made by its first write")
+    click.echo(f"lake        {redact(bench.lake_root)}: made by its first write")
     mlflow = "migrated by its own server" if os.environ.get("MLFLOW_TRACKING_URI") else "embedded"
     click.echo(f"mlflow      {mlflow}")
     click.echo(f"dagster     {dagster_home()}")

@@ -12,7 +12,7 @@ from mlops_dagster.records import BARRED_TAG, Move
 from mlops_dagster.stores.operations import Worker
 from mlops_dagster.workbench import Workbench
 
-ALIVE = timedelta(seconds=5)
+ALIVE = timedelta(seconds=15)
 """A worker that has not told of itself for so long is taken for gone."""
 
 

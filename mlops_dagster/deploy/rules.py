@@ -7,6 +7,7 @@ from mlops_dagster.records import Check, Outcome
 
 UNCHANGED = "champion_unchanged"
 LOADS = "version_loads"
+PARITY = "parity"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,17 +5,26 @@ import hashlib
 from mlops_dagster.deploy.approval import APPROVAL, word_on
 from mlops_dagster.deploy.canary import first_step, sentence, set_step, step_of
 from mlops_dagster.deploy.moves import Order, champion_lock, champion_of, move_champion, settle
-from mlops_dagster.deploy.rollback import await_workers, held_since, workers_of
+from mlops_dagster.deploy.parity import Ways, prove_parity
+from mlops_dagster.deploy.rollback import held_since, workers_of
 from mlops_dagster.deploy.rules import LOADS, Ruling, Standing, by_hand, rule, unchanged_check
 from mlops_dagster.deploy.spec import DeploySpec
+from mlops_dagster.deploy.targets import target_of
 from mlops_dagster.errors import ConflictError, StoreError
 from mlops_dagster.records import BARRED_TAG, Check, Deployment, Outcome, RegisteredVersion, Shown
 from mlops_dagster.workbench import StepContext
 
 
-def run(context: StepContext, spec: DeploySpec, registered: RegisteredVersion) -> Deployment:
+def run(
+    context: StepContext,
+    spec: DeploySpec,
+    registered: RegisteredVersion,
+    *,
+    ways: Ways | None = None,
+) -> Deployment:
     """Decide about a registered version, and move the alias if it may serve.
 
+    With `ways` it must answer alike in each of them first.
     Raises: StoreError when the version cannot be loaded or is not what was registered.
     """
     bench, model = context.bench, context.model
@@ -24,11 +33,21 @@ def run(context: StepContext, spec: DeploySpec, registered: RegisteredVersion) -
     standing = standing_of(context, spec, registered)
     ruling = rule(standing)
     checks = [unchanged_check(ruling)]
+    if ruling.action in {"move", "canary"} and ways is not None:
+        version = bench.registry.version(registered.registered_name, registered.version)
+        proof = prove_parity(context, spec.parity, version, ways=ways)
+        checks.append(proof)
+        if proof.outcome is Outcome.REFUSED:
+            ruling = Ruling(action="refuse", because=proof.because)
     if ruling.action == "canary":
         ruling = try_beside(context, spec, registered, ruling)
     elif ruling.action == "move":
         ruling, loads = carry_out(context, spec, standing, ruling)
-        checks = [unchanged_check(ruling), loads]
+        checks = [unchanged_check(ruling), loads, *checks[1:]]
+    elif ruling.action == "keep" and spec.target.kind != "local":
+        # Nothing but this step tells a foreign target what the alias says.
+        said = follow(context, spec, standing.candidate)
+        checks.append(Check(name=LOADS, outcome=Outcome.PASSED, because=said))
     return deployment(context, registered, standing, ruling, tuple(checks))
 
 
@@ -73,7 +92,7 @@ def try_beside(
 def carry_out(
     context: StepContext, spec: DeploySpec, standing: Standing, ruling: Ruling
 ) -> tuple[Ruling, Check]:
-    """Move the alias, and see that the running endpoint follows; if it does not, put the alias back.
+    """Move the alias, and see that the target follows; if it does not, put the alias back.
 
     Another champion in the meantime is a refusal, a broken version an error.
     """
@@ -91,19 +110,24 @@ def carry_out(
             name=LOADS, outcome=Outcome.NOT_APPLICABLE, because="It was not its turn."
         )
     try:
-        workers = await_workers(
-            context.bench, context.model, standing.candidate, within=spec.confirm_within
-        )
+        followed = follow(context, spec, standing.candidate)
     except StoreError as error:
-        return put_back_after(context, order, str(error))
-    if workers:
-        loads += f" All {len(workers)} workers of the endpoint answer from it."
-    return ruling, Check(name=LOADS, outcome=Outcome.PASSED, because=loads)
+        return put_back_after(context, spec, order, str(error))
+    return ruling, Check(name=LOADS, outcome=Outcome.PASSED, because=f"{loads} {followed}")
 
 
-def put_back_after(context: StepContext, order: Order, why: str) -> tuple[Ruling, Check]:
-    """Let the version before serve again, when there was one, since the endpoint did not follow."""
-    because = f"The endpoint did not follow. {why}"
+def follow(context: StepContext, spec: DeploySpec, version: str) -> str:
+    """Let the target answer from the version that the alias names; give its sentence."""
+    target = target_of(context.bench, context.model, spec)
+    wanted = context.bench.registry.version(context.model.registered_name, version)
+    return target.follow(wanted, within=spec.confirm_within)
+
+
+def put_back_after(
+    context: StepContext, spec: DeploySpec, order: Order, why: str
+) -> tuple[Ruling, Check]:
+    """Let the version before serve again, when there was one, since the target did not follow."""
+    because = f"The target did not follow. {why}"
     if order.expected is not None:
         back = Order(
             to_version=order.expected,
@@ -114,6 +138,10 @@ def put_back_after(context: StepContext, order: Order, why: str) -> tuple[Ruling
         )
         move_champion(context.bench, context.model, back)
         because += f" Version {order.expected} was put back."
+        try:
+            because += f" {follow(context, spec, order.expected)}"
+        except StoreError as error:
+            because += f" The target does not follow that either: {error}"
     refused = Check(name=LOADS, outcome=Outcome.REFUSED, because=because)
     return Ruling(action="refuse", because=because), refused
 

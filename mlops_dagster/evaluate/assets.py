@@ -29,6 +29,7 @@ def build_stage(model: ModelIdentity, spec: EvaluateSpec) -> Stage:
             against = champion.tags.get(JUDGED_AGAINST, against)
         return [trained.model_id, against]
 
+    gates = spec.gates_of(model.task)
     return Stage(
         noun="evaluation",
         room="evaluate",
@@ -40,9 +41,9 @@ def build_stage(model: ModelIdentity, spec: EvaluateSpec) -> Stage:
         needs=("trained_model", "features"),
         checks=tuple(
             StageCheck(name=name, description=_described(gate.model_dump(exclude_none=True)))
-            for name, gate in zip(check_names(spec.gates), spec.gates, strict=True)
+            for name, gate in zip(check_names(gates), gates, strict=True)
         ),
-        settings=spec.settings,
+        settings=spec.model_copy(update={"gates": gates}).settings,
         identify=identify,
         run=run,
     )

@@ -9,6 +9,8 @@ from mlops_dagster.evaluate.spec import BeatsChampion, BeatsDummy, BeatsSimple, 
 from mlops_dagster.metrics.quality import greater_is_better
 from mlops_dagster.records import Check, Outcome
 
+SHOWN_VALUES = 20
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceScore:
@@ -25,7 +27,8 @@ class Scores:
     """The candidate's metrics and those of what it is held against, on the same rows.
 
     `champion` is None when none serves; `champion_problem` says why one that serves has no scores,
-    `champion_absent` which of its inputs the rows do not have any more.
+    `champion_absent` which of its inputs the rows do not have any more. `slices` has of each column
+    every value that a gate judges, the largest first.
     """
 
     candidate: Mapping[str, float]
@@ -36,6 +39,14 @@ class Scores:
     champion_problem: str = ""
     champion_absent: Sequence[str] = ()
     slices: Sequence[SliceScore] = field(default_factory=tuple)
+
+    @property
+    def largest_slices(self) -> list[SliceScore]:
+        """The values that people are shown: the 20 largest of each column."""
+        shown: dict[str, list[SliceScore]] = {}
+        for one in self.slices:
+            shown.setdefault(one.column, []).append(one)
+        return [one for values in shown.values() for one in values[:SHOWN_VALUES]]
 
 
 def check_names(gates: Sequence[Gate]) -> list[str]:
@@ -65,6 +76,32 @@ def judge(gate: Gate, scores: Scores, *, name: str) -> Check:
         case _:
             assert_never(gate)
     return Check(name=name, outcome=outcome, because=because)
+
+
+def conclude(gates: Sequence[Gate], checks: Sequence[Check], scores: Scores) -> tuple[Outcome, str]:
+    """Say whether a candidate is accepted: no gate refuses it and at least one passes it.
+
+    A gate that could not be judged is no pass. Where all of them wait for a first champion, the dummy
+    stands in for it. Without any gate, which has to be declared, everything is accepted.
+    """
+    if refused := [one.because for one in checks if one.outcome is Outcome.REFUSED]:
+        return Outcome.REFUSED, " ".join(refused)
+    if not gates:
+        return Outcome.PASSED, "No gates are declared: it was accepted without being judged."
+    passed = sum(one.outcome is Outcome.PASSED for one in checks)
+    left = [one for one in checks if one.outcome is Outcome.NOT_APPLICABLE]
+    open_ones = " ".join(f"Not judged: {one.name}: {one.because}" for one in left)
+    if passed:
+        told = f"All {passed} judged gates passed. {open_ones}"
+        return Outcome.PASSED, told.strip()
+    first = [gate.metric for gate in gates if isinstance(gate, BeatsChampion)]
+    if not first or scores.champion_version is not None:
+        return Outcome.NOT_APPLICABLE, f"No gate could be judged, so none passed. {open_ones}"
+    judged = [judge_rival(metric, 0.0, scores, rival="dummy") for metric in dict.fromkeys(first)]
+    told = " ".join(because for _, because in judged)
+    fails = any(outcome is Outcome.REFUSED for outcome, _ in judged)
+    outcome = Outcome.REFUSED if fails else Outcome.PASSED
+    return outcome, f"No champion yet, so the dummy stood in: {told} {open_ones}".strip()
 
 
 def judge_limit(gate: Threshold, value: float) -> tuple[Outcome, str]:
@@ -111,9 +148,14 @@ def judge_slices(gate: Threshold, scores: Scores) -> tuple[Outcome, str]:
         return Outcome.REFUSED, " ".join(failed)
     sign = 1 if gate.at_least is not None else -1
     worst = min(judged, key=lambda one: sign * one.metrics[gate.metric])
+    large = [one for one in of_slice if one.rows >= gate.minimum_rows]
+    unknown = [one.value for one in large if one not in judged]
+    listed = f" {gate.metric} cannot be computed for: {', '.join(unknown[:5])}" if unknown else ""
+    more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
     return Outcome.PASSED, (
         f"All {len(judged)} of {len(of_slice)} values of {gate.slice} with enough rows pass; worst: "
         f"{worst.value} with {worst.metrics[gate.metric]:.4f} (n = {worst.rows:,})."
+        f"{listed}{more}{'.' if unknown else ''}"
     )
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import re
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from mlops_dagster.declaration import BUSINESS
 from mlops_dagster.errors import DataNotFitError
 from mlops_dagster.evaluate.importance import importances
 from mlops_dagster.evaluate.pictures import View, draw_all
-from mlops_dagster.evaluate.rules import Scores, check_names, judge
+from mlops_dagster.evaluate.rules import Scores, check_names, conclude, judge
 from mlops_dagster.evaluate.scoring import (
     Answers,
     Asked,
@@ -35,8 +35,9 @@ from mlops_dagster.metrics.losses import loss_name
 from mlops_dagster.metrics.quality import metrics_for
 from mlops_dagster.records import Check, Evaluation, FeatureSet, Outcome, Shown, TrainedModel
 from mlops_dagster.scoring.feature_rows import PREFIX, FeatureRows
-from mlops_dagster.scoring.loader import ScoringModel, open_model
+from mlops_dagster.scoring.loader import ScoringModel, open_trained
 from mlops_dagster.scoring.worth import row_values
+from mlops_dagster.stores.content import row_marks
 from mlops_dagster.stores.registry import CHAMPION
 from mlops_dagster.stores.tracking import tracked
 from mlops_dagster.workbench import StepContext
@@ -71,14 +72,17 @@ def run(
 ) -> Evaluation:
     """Measure the candidate, two baselines and the champion on the holdout, and judge the gates.
 
-    Raises: DataNotFitError when a slice's column is not there.
+    Raises: DataNotFitError when a slice's column is not there; StoreError when the candidate's files
+    are not those that were trained.
     """
-    exam = sit(context, spec, trained)
-    scores = score(context, spec, exam, trained, features)
-    names = check_names(spec.gates)
-    checks = tuple(judge(gate, scores, name=n) for gate, n in zip(spec.gates, names, strict=True))
+    gates = spec.gates_of(context.model.task)
+    told = spec.model_copy(update={"gates": gates})
+    exam = sit(context, told, trained)
+    scores = score(context, told, exam, trained, features)
+    names = check_names(gates)
+    checks = tuple(judge(gate, scores, name=n) for gate, n in zip(gates, names, strict=True))
     drawn = log(context, exam, scores, trained)
-    return record(context, spec, trained, scores, checks=checks, drawn=drawn)
+    return record(context, told, trained, scores, checks=checks, drawn=drawn)
 
 
 def sit(context: StepContext, spec: EvaluateSpec, trained: TrainedModel) -> Exam:
@@ -88,7 +92,9 @@ def sit(context: StepContext, spec: EvaluateSpec, trained: TrainedModel) -> Exam
     if missing:
         where = f"{context.model.address}/evaluate.slices"
         raise DataNotFitError.missing_columns(where, missing, holdout.table.column_names)
-    candidate = open_model(context.bench.tracking.download(trained.model_uri))
+    candidate = open_trained(
+        context.bench.tracking.download(trained.model_uri), sha256=trained.artifact_sha256
+    )
     return Exam(
         candidate=candidate,
         holdout=holdout,
@@ -103,14 +109,18 @@ def wanted(context: StepContext, spec: EvaluateSpec) -> tuple[str, ...]:
     asked = spec.metrics or metrics_for(context.model.task)
     if set(asked) == {BUSINESS}:
         asked = (BUSINESS, loss_name(context.model.task))
-    of_gates = (gate.metric for gate in spec.gates)
+    of_gates = (gate.metric for gate in spec.gates or ())
     return tuple(dict.fromkeys([*asked, *of_gates, *spec.own_metrics]))
 
 
-def sliced(spec: EvaluateSpec) -> tuple[str, ...]:
-    """List the columns that are measured by value: those declared, and those that gates need."""
-    of_gates = [gate.slice for gate in spec.gates if isinstance(gate, Threshold) and gate.slice]
-    return tuple(dict.fromkeys([*spec.slices, *of_gates]))
+def sliced(spec: EvaluateSpec) -> dict[str, int]:
+    """Name the columns that are measured by value, and how many rows a value has that a gate judges."""
+    enough: dict[str, int] = {}
+    for gate in spec.gates or ():
+        if isinstance(gate, Threshold) and gate.slice:
+            known = enough.get(gate.slice, gate.minimum_rows)
+            enough[gate.slice] = min(known, gate.minimum_rows)
+    return dict.fromkeys(spec.slices, sys.maxsize) | enough
 
 
 def score(
@@ -163,18 +173,18 @@ def score(
 def training_rows(
     context: StepContext, trained: TrainedModel, features: FeatureSet, holdout: FeatureRows
 ) -> FeatureRows:
-    """Read the rows that the candidate was fitted on: all that are not in the holdout."""
+    """Read the rows that the candidate was fitted on: all that are not in the holdout.
+
+    Told apart by content as Arrow has it: pandas turns whole numbers into others beside a null.
+    """
     made = [name for name in holdout.table.column_names if name.startswith(PREFIX)]
     key = list(context.model.key) or holdout.table.column_names
     names = dict.fromkeys([*key, *made, context.model.target])
     rows = context.bench.tables.read(
         features.table.name, version=trained.features.version, columns=list(names)
     )
-    marks = [
-        pd.util.hash_pandas_object(table.select(key).to_pandas(), index=False)
-        for table in (rows, holdout.table)
-    ]
-    return FeatureRows(table=rows.filter(pa.array(~marks[0].isin(marks[1]).to_numpy())))
+    known, held = (row_marks(table.select(key)) for table in (rows, holdout.table))
+    return FeatureRows(table=rows.filter(pa.array(~np.isin(known, held))))
 
 
 def log(context: StepContext, exam: Exam, scores: Scores, trained: TrainedModel) -> Drawn:
@@ -198,7 +208,7 @@ def view_of(exam: Exam, scores: Scores) -> View:
         prediction=exam.answers.prediction,
         probability=exam.answers.probability,
         labels=exam.labels,
-        slices=scores.slices,
+        slices=scores.largest_slices,
         slice_metric=metric,
         importances=importances(
             exam.candidate.artifact,
@@ -220,7 +230,7 @@ def all_metrics(scores: Scores) -> dict[str, float]:
         ("champion", scores.champion or {}),
     ):
         named |= {f"{who}.{name}": value for name, value in metrics.items()}
-    for one in scores.slices:
+    for one in scores.largest_slices:
         # MLflow takes few signs, no name that looks like a path, and 250 letters.
         place = re.sub(r"[^\w. -]", "_", f"{one.column}.{one.value}")[:200]
         named |= {f"{name}.{place}": value for name, value in one.metrics.items()}
@@ -250,15 +260,13 @@ def record(
     drawn: Drawn,
 ) -> Evaluation:
     """Write the verdict down, with what it was judged against."""
-    refused = [check.because for check in checks if check.outcome is Outcome.REFUSED]
-    passed = sum(check.outcome is Outcome.PASSED for check in checks)
     finite = {name: value for name, value in scores.candidate.items() if math.isfinite(value)}
-    outcome = Outcome.REFUSED if refused else Outcome.PASSED
+    outcome, because = conclude(spec.gates or (), checks, scores)
     return Evaluation(
         **context.stamp(),
         data_version=version_of(spec, trained, scores, outcome),
         outcome=outcome,
-        because=" ".join(refused) or f"{passed} of {len(checks)} gates passed, none refused.",
+        because=because,
         checks=checks,
         shown={
             **{name: Shown(kind="number", value=value) for name, value in finite.items()},

@@ -1,7 +1,7 @@
 """Score the candidate, two baselines and the champion on the same rows."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.errors import first_line
-from mlops_dagster.evaluate.rules import SliceScore
+from mlops_dagster.evaluate.rules import SHOWN_VALUES, SliceScore
 from mlops_dagster.metrics.business import RowValues
 from mlops_dagster.metrics.quality import measure
 from mlops_dagster.scoring.artifact import estimator_input
@@ -20,7 +20,6 @@ from mlops_dagster.scoring.rows import typed_like
 from mlops_dagster.stores.registry import ModelVersion, Registry
 
 _BASELINE_ROWS = 20_000
-_VALUES = 20
 _FAR = 1e100
 
 
@@ -191,19 +190,21 @@ def slice_scores(
     answers: Answers,
     *,
     truth: np.ndarray,
-    columns: Sequence[str],
+    columns: Mapping[str, int],
     metrics: Sequence[str],
     labels: Sequence[Any],
     worth: RowValues | None = None,
 ) -> list[SliceScore]:
-    """Measure the largest values of each slice apart."""
+    """Measure values of slices apart: of each column the 20 largest, and all of so many rows."""
     scores = []
-    for column in columns:
-        values = holdout.column(column).astype(str).to_numpy()
-        counted = pd.Series(values).value_counts().head(_VALUES)
-        for value, rows in counted.items():
-            places = np.flatnonzero(values == value)
-            measured = quality(metrics, truth[places], answers.of(places), labels, worth=worth)
+    for column, enough in columns.items():
+        values = holdout.column(column).astype(str).reset_index(drop=True)
+        places = values.groupby(values).indices
+        for at, (value, rows) in enumerate(values.value_counts().items()):
+            if at >= SHOWN_VALUES and rows < enough:
+                break
+            some = np.asarray(places[value])
+            measured = quality(metrics, truth[some], answers.of(some), labels, worth=worth)
             scores.append(
                 SliceScore(column=column, value=str(value), rows=int(rows), metrics=measured)
             )

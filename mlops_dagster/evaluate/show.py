@@ -21,12 +21,12 @@ def comparison(scores: Scores) -> str:
 
 
 def slices_table(scores: Scores) -> str:
-    """List each value of each slice with its rows."""
+    """List the largest values of each slice with their rows."""
     if not scores.slices:
         return "No slices declared."
     names = list(scores.candidate)
     lines = [f"| slice | rows | {' | '.join(names)} |", f"|---|---|{'---|' * len(names)}"]
-    for one in scores.slices:
+    for one in scores.largest_slices:
         values = " | ".join(_number(one.metrics.get(name, math.nan)) for name in names)
         lines.append(f"| {one.column}={one.value} | {one.rows:,} | {values} |")
     return "\n".join(lines)

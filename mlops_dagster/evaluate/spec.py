@@ -1,10 +1,18 @@
 """What a candidate is measured by, and must reach."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from mlops_dagster.declaration import BUSINESS, BusinessValue, Spec
+from mlops_dagster.declaration import BUSINESS, BusinessValue, Spec, Task
+
+MAIN_METRIC: Mapping[Task, str] = {
+    Task.BINARY: "log_loss",
+    Task.MULTICLASS: "log_loss",
+    Task.REGRESSION: "rmse",
+}
+"""What a model is judged by when its declaration does not say."""
 
 
 class Threshold(Spec):
@@ -63,10 +71,23 @@ class EvaluateSpec(Spec):
     slices: tuple[str, ...] = Field(
         default=(), description="Columns whose values are measured apart."
     )
-    gates: tuple[Gate, ...] = Field(default=(), description="All must hold.")
+    gates: tuple[Gate, ...] | None = Field(
+        default=None,
+        description=(
+            "None may refuse, one must pass. Left out: better than the dummy and not worse than the "
+            "champion, by the first metric. An empty list lets every candidate go live."
+        ),
+    )
     business: BusinessValue | None = Field(
         default=None, description="What a decision is worth: the metric `business_value`."
     )
+
+    def gates_of(self, task: Task) -> tuple[Gate, ...]:
+        """List the gates: those declared, else those that every model has to pass."""
+        if self.gates is not None:
+            return self.gates
+        metric = self.metrics[0] if self.metrics else MAIN_METRIC[task]
+        return (BeatsDummy(metric=metric), BeatsChampion(metric=metric))
 
     @property
     def own_metrics(self) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mlops_dagster.declaration import LookupJoin
 from mlops_dagster.errors import DataNotFitError
@@ -19,7 +18,7 @@ from mlops_dagster.scoring.functions import code_digest, resolve_function
 from mlops_dagster.scoring.inputs import as_given, join_lookups
 from mlops_dagster.stores.content import digest_of_table
 from mlops_dagster.stores.described import about_table, sample
-from mlops_dagster.stores.tables import TableVersion
+from mlops_dagster.stores.tables import TableVersion, is_unknown
 from mlops_dagster.workbench import StepContext
 
 
@@ -76,7 +75,7 @@ def labelled_rows(context: StepContext, validated: Snapshot) -> pa.Table:
     """Read the accepted rows whose target is known. Raises: DataNotFitError when there are none."""
     source = context.bench.tables.dataset(validated.table.name, version=validated.table.version)
     names = [name for name in source.schema.names if not name.startswith("_")]
-    rows = source.to_table(columns=names, filter=pc.field(context.model.target).is_valid())
+    rows = source.to_table(columns=names, filter=~is_unknown(source.schema, context.model.target))
     if not rows.num_rows:
         message = (
             f"{context.model.address}/features: none of {validated.table.rows:,} accepted rows has a "

@@ -7,7 +7,7 @@ from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.errors import SpecError
 from mlops_dagster.ingest.spec import AssetSource, IngestSpec, LabelsSpec, SqlSource
 from mlops_dagster.records import Snapshot
-from mlops_dagster.stage import Stage
+from mlops_dagster.stage import Stage, StageCheck
 from mlops_dagster.workbench import StepContext
 
 
@@ -17,12 +17,18 @@ def build_stage(
     """Say how `raw_data` is made. It is never reused: a read always looks at the source.
 
     `max_age` is how old the asset may get before Dagster calls it stale.
+    Raises: SpecError when a lookback has no key, or a column is left out that the model needs.
     """
     if spec.lookback is not None and not model.key:
         message = (
             f"{model.name}.ingest.lookback: without a key, rows that are read again cannot be told "
             "from new ones. Declare key, or leave lookback out."
         )
+        raise SpecError(message)
+
+    used = {*model.key, model.target, model.event_time, spec.cursor}
+    if needed := sorted(one for one in spec.without if one in used):
+        message = f"{model.name}.ingest.without: {needed} cannot be left out; the model is declared by it."
         raise SpecError(message)
 
     def run(context: StepContext, **values: Any) -> Snapshot:
@@ -38,6 +44,12 @@ def build_stage(
         run=run,
         kinds=frozenset({"deltalake", "sql" if isinstance(source, SqlSource) else "python"}),
         assets={"source_rows": source.key} if isinstance(source, AssetSource) else {},
+        checks=(
+            StageCheck(
+                name="source_as_before",
+                description="The source has no new column, and at least half of its rows still.",
+            ),
+        ),
         settings=spec.model_dump(mode="json"),
         max_age=max_age,
     )

@@ -1,5 +1,6 @@
 """Which of the rows that were read are new, and which replace an old one. Pure: tables in, tables out."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,46 +10,155 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
+from mlops_dagster.ingest.refused import Refused
+from mlops_dagster.stores.row_text import to_text
+from mlops_dagster.stores.tables import BATCH
+
 _ROW = "_row"
+_NONE = pa.table({_ROW: pa.array([], pa.int64()), BATCH: pa.array([], pa.int64())})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
     """What a read adds: `rows` are the new ones and the replacing ones.
 
-    `twice` counts keys that the read had more than once with different contents; the last was taken.
+    `again` are the rows of batches that were refused and whose bad rows have changed at the source:
+    each batch is judged once more, as it is now. `twice` counts keys that the read had more than once
+    with different contents; the last was taken. `mended` counts rows that were refused before, and that
+    a mended row stands in for.
     """
 
     rows: pa.Table
     new: int
     corrected: int
+    again: tuple[pa.Table, ...] = ()
     twice: int = 0
+    mended: int = 0
+
+    @property
+    def parts(self) -> tuple[pa.Table, ...]:
+        """The rows by batch."""
+        return tuple(one for one in (self.rows, *self.again) if one.num_rows)
+
+
+def first(given: pa.Table, *, key: Sequence[str], newest_by: Sequence[str]) -> Changes:
+    """Take the last row of each key."""
+    with duckdb.connect() as engine:
+        twice = _take_last(engine, given, key=key, newest_by=newest_by)
+        taken = _rows(engine, f"SELECT {_ROW} FROM last")
+    return Changes(rows=given.take(taken), new=len(taken), corrected=0, twice=twice)
 
 
 def by_key(
-    given: pa.Table, stored: pads.Dataset | None, *, key: Sequence[str], newest_by: Sequence[str]
+    given: pa.Table,
+    stored: pads.Dataset,
+    *,
+    key: Sequence[str],
+    newest_by: Sequence[str],
+    refused: Refused,
+    whole: bool,
 ) -> Changes:
-    """Compare by key and content: unseen keys are new, the same key with other values replaces."""
+    """Compare by key and content: unseen keys are new, the same key with other values replaces.
+
+    `whole`: the read has all that the source has, so that a key which is not there is gone.
+    """
     with duckdb.connect() as engine:
-        engine.register("given", _numbered(given))
-        engine.execute(_last_of_each(given.column_names, key=key, newest_by=newest_by))
-        twice = _number(engine, _twice(given.column_names, key=key))
-        if stored is None:
-            taken = _rows(engine, f"SELECT {_ROW} FROM last")
-            return Changes(rows=given.take(taken), new=len(taken), corrected=0, twice=twice)
+        twice = _take_last(engine, given, key=key, newest_by=newest_by)
         engine.register("stored", stored)
         new = _rows(engine, f"SELECT {_ROW} FROM last ANTI JOIN stored USING ({_list(key)})")
         unlike = _unlike(given.column_names, stored.schema.names, key=key)
-        corrected = _rows(engine, _differing("last", "stored", unlike=unlike, key=key))
-    taken = pc.sort_indices(pa.concat_arrays([new, corrected]))
-    both = pa.concat_arrays([new, corrected]).take(taken)
-    return Changes(rows=given.take(both), new=len(new), corrected=len(corrected), twice=twice)
+        differing = _rows(engine, _differing("last", "stored", unlike=unlike, key=key))
+        corrected = _unmended(given, differing, refused)
+        again = _again(engine, corrected, refused, key=key, whole=whole)
+    left_out = differing.filter(pc.invert(pc.is_in(differing, value_set=corrected)))
+    again = again.filter(pc.invert(pc.is_in(again[_ROW], value_set=left_out)))
+    alone = corrected.filter(pc.invert(pc.is_in(corrected, value_set=again[_ROW])))
+    both = pa.concat_arrays([new, alone])
+    return Changes(
+        rows=given.take(both.take(pc.sort_indices(both))),
+        new=len(new),
+        corrected=len(corrected),
+        again=tuple(
+            given.take(again.filter(pc.equal(again[BATCH], batch))[_ROW])
+            for batch in sorted(set(again[BATCH].to_pylist()))
+        ),
+        twice=twice,
+        mended=len(left_out),
+    )
 
 
-def after(given: pa.Table, *, column: str, mark: object | None) -> Changes:
-    """Take the rows whose cursor is past the mark."""
-    kept = given if mark is None else given.filter(pc.greater(given[column], pa.scalar(mark)))
+def _unmended(given: pa.Table, differing: pa.Array, refused: Refused) -> pa.Array:
+    """Leave out the rows that are as they were refused, since mended ones were given for them."""
+    if not len(differing) or not len(refused.mended):
+        return differing
+    texts = pa.array(to_text(given.take(differing)), pa.string())
+    return differing.filter(pc.invert(pc.is_in(texts, value_set=refused.mended)))
+
+
+def _again(
+    engine: duckdb.DuckDBPyConnection,
+    corrected: pa.Array,
+    refused: Refused,
+    *,
+    key: Sequence[str],
+    whole: bool,
+) -> pa.Table:
+    """Find the rows of refused batches whose bad rows are no more as they were, with their batch."""
+    if not refused.batches:
+        return _NONE
+    engine.register("changed", pa.table({_ROW: corrected}))
+    engine.register("bad", refused.bad)
+    batches = ", ".join(map(str, refused.batches))
+    same = " AND ".join(f"s.{_quote(name)} = bad.{_quote(name)}" for name in key)
+    gone = f"OR l.{_ROW} IS NULL" if whole else ""
+    engine.execute(
+        f"""CREATE TEMP TABLE standing AS
+        SELECT s.{BATCH}, l.{_ROW}, bad.{BATCH} IS NOT NULL AS is_bad,
+               c.{_ROW} IS NOT NULL {gone} AS moved
+        FROM stored s LEFT JOIN last l USING ({_list(key)})
+        LEFT JOIN bad ON {same} AND s.{BATCH} = bad.{BATCH}
+        LEFT JOIN changed c ON c.{_ROW} = l.{_ROW}
+        WHERE s.{BATCH} IN ({batches})"""
+    )
+    # A batch that no row of its own broke was refused for what it is as a whole.
+    judged_again = f"""SELECT {BATCH} FROM standing GROUP BY {BATCH}
+        HAVING CASE WHEN {BATCH} IN (SELECT {BATCH} FROM bad)
+        THEN count(*) FILTER (is_bad AND NOT moved)
+             < (SELECT count(*) FROM bad WHERE bad.{BATCH} = standing.{BATCH})
+        ELSE bool_or(moved) END"""
+    found: pa.Table = engine.sql(
+        f"SELECT {_ROW}, {BATCH} FROM standing WHERE {_ROW} IS NOT NULL AND {BATCH} IN ({judged_again})"
+    ).to_arrow_table()
+    return found
+
+
+def after(given: pa.Table, known: pa.Table, *, column: str, mark: object) -> Changes:
+    """Take the rows past the mark, and those at it that are not among the `known` ones there.
+
+    Rows that are alike are counted: three where two are known give one.
+    """
+    past = given.filter(pc.greater(given[column], pa.scalar(mark)))
+    ties = given.filter(pc.equal(given[column], pa.scalar(mark)))
+    left = Counter(to_text(known))
+    fresh = []
+    for text in to_text(ties):
+        fresh.append(not left[text])
+        left[text] -= bool(left[text])
+    kept = pa.concat_tables([ties.filter(pa.array(fresh, pa.bool_())), past])
     return Changes(rows=kept, new=kept.num_rows, corrected=0)
+
+
+def _take_last(
+    engine: duckdb.DuckDBPyConnection,
+    given: pa.Table,
+    *,
+    key: Sequence[str],
+    newest_by: Sequence[str],
+) -> int:
+    """Make the table `last` with one row of each key; give how many keys came twice and unlike."""
+    engine.register("given", _numbered(given))
+    engine.execute(_last_of_each(given.column_names, key=key, newest_by=newest_by))
+    return _number(engine, _twice(given.column_names, key=key))
 
 
 def _numbered(rows: pa.Table) -> pa.Table:

@@ -1,5 +1,6 @@
 """Gives every read the same plain column types, or says which column does not fit. Pure."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ import pyarrow.compute as pc
 
 from mlops_dagster.errors import DataNotFitError
 
+_TIME = r"\d{4}-?\d\d-?\d\d[T ]\d\d"
+_ZONE = r"(Z|[+-]\d\d:?\d\d|[+-]\d\d)"
 INSTANT = pa.timestamp("us", tz="UTC")
 _WIDER = {
     pa.uint8(): pa.int16(),
@@ -83,6 +86,17 @@ def need_columns(needed: Iterable[str | None], present: Sequence[str], *, where:
         raise DataNotFitError.missing_columns(where, missing, present)
 
 
+def need_stored_columns(stored: Iterable[str], present: Sequence[str], *, where: str) -> None:
+    """Refuse rows without a column that the source had before."""
+    if missing := [name for name in stored if name not in present]:
+        error = DataNotFitError.missing_columns(where, missing, present)
+        message = (
+            f"{error} The source had it before. Give it again; if it is gone for good, name it in "
+            "ingest.without: new rows have null there, and features.exclude keeps it from the model."
+        )
+        raise DataNotFitError(message)
+
+
 def refuse_nulls(rows: pa.Table, columns: Iterable[str], *, where: str, role: str) -> None:
     """Refuse rows whose key (or cursor) is null: nobody could find them again."""
     for name in columns:
@@ -112,12 +126,22 @@ def _is_naive(kind: pa.DataType) -> bool:
     return pa.types.is_timestamp(kind) and kind.tz is None
 
 
+def is_zoned_text(column: pa.ChunkedArray) -> bool:
+    """Tell by its first value whether a column holds times with a time zone as text."""
+    first = _first_text(column)
+    return first is not None and re.match(_TIME + r".*" + _ZONE + "$", first) is not None
+
+
 def _is_naive_text(column: pa.ChunkedArray) -> bool:
+    first = _first_text(column)
+    return first is not None and re.search(_ZONE + "$", first) is None
+
+
+def _first_text(column: pa.ChunkedArray) -> str | None:
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        return False
-    first = column.drop_null()
-    zoned = r"(Z|[+-]\d\d:?\d\d|[+-]\d\d)$"
-    return len(first) > 0 and not pc.match_substring_regex(first.slice(0, 1), zoned)[0].as_py()
+        return None
+    known = column.drop_null()
+    return str(known[0].as_py()) if len(known) else None
 
 
 def _plain(column: pa.ChunkedArray, name: str, *, where: str) -> pa.ChunkedArray:
@@ -131,7 +155,11 @@ def _plain(column: pa.ChunkedArray, name: str, *, where: str) -> pa.ChunkedArray
     if pa.types.is_duration(kind) or pa.types.is_interval(kind):
         message = f"{where}: column {name!r} is a length of time ({kind}); give it as a number."
         raise DataNotFitError(message)
-    return _cast(column, _WIDER.get(kind, kind), f"{where}: column {name!r}")
+    plain = _cast(column, _WIDER.get(kind, kind), f"{where}: column {name!r}")
+    if not pa.types.is_floating(plain.type):
+        return plain
+    # One word for what is unknown: a target that is not a number is no label.
+    return pc.if_else(pc.is_nan(plain), pa.scalar(None, plain.type), plain)
 
 
 def _as_instants(column: pa.ChunkedArray, name: str, *, where: str) -> pa.ChunkedArray:

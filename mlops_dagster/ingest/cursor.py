@@ -15,11 +15,10 @@ CursorValue: TypeAlias = datetime | date | int | float | str | Decimal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Since:
-    """From where to read. `value` is None at the first read; `inclusive` reads ties again."""
+    """From where to read, ties included. `value` is None at the first read."""
 
     column: str
     value: CursorValue | None = None
-    inclusive: bool = False
 
 
 def write_mark(value: CursorValue) -> str:
@@ -62,9 +61,10 @@ def start(
 
 
 def as_written(value: CursorValue, like: object) -> CursorValue:
-    """Write an instant the way that the source writes its own, so that both compare right.
+    """Write an instant as a database compares it with its own values, of which `like` is one.
 
-    SQLite keeps times as text, in the style of whoever wrote them; `like` is one of the source's values.
+    Where times are text (SQLite), in whatever style and zone, they are compared by their date, from a
+    day before: no zone is further from UTC. That reads rows again, and misses none.
     """
     if not isinstance(value, datetime):
         return value
@@ -72,14 +72,6 @@ def as_written(value: CursorValue, like: object) -> CursorValue:
         return value if like.tzinfo else value.astimezone(UTC).replace(tzinfo=None)
     if isinstance(like, date):
         return value.date()
-    return _as_text(value, like) if isinstance(like, str) else value
-
-
-def _as_text(value: datetime, like: str) -> str:
-    moment = value.astimezone(UTC)
-    if len(like) <= len("2013-01-01"):
-        return moment.strftime("%Y-%m-%d")
-    mark = like[10]
-    fraction = f".{moment.microsecond:06d}" if moment.microsecond or "." in like else ""
-    zone = next((end for end in ("Z", "+00:00", "+0000", "+00") if like.endswith(end)), "")
-    return moment.strftime(f"%Y-%m-%d{mark}%H:%M:%S") + fraction + zone
+    if isinstance(like, str):
+        return (value.astimezone(UTC) - timedelta(days=1)).strftime("%Y-%m-%d")
+    return value

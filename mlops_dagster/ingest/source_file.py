@@ -1,6 +1,7 @@
 """Rows from files: one path, a folder, a glob, or any fsspec address."""
 
 import hashlib
+import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -10,10 +11,13 @@ import pyarrow.csv as pacsv
 import pyarrow.json as pajson
 import pyarrow.parquet as pq
 
-from mlops_dagster.errors import DataNotFitError, MissingExtraError, StoreError
+from mlops_dagster.errors import DataNotFitError, MissingExtraError, StoreError, redact, redact_in
 from mlops_dagster.ingest.spec import FORMATS, CsvOptions, FileSource, guess_format
 
 _BATCH_ROWS = 131_072
+_HEADER_BYTES = 1024 * 1024
+_USUAL = {"csv": ",", "tsv": "\t"}
+_DELIMITERS = (";", "\t", "|", ",")
 _JSON_BLOCK = 16 * 1024 * 1024
 _TOLD = ("mtime", "LastModified", "last_modified", "updated", "ETag", "etag", "created")
 
@@ -44,12 +48,17 @@ def _open(source: FileSource, *, where: str) -> Any:
     try:
         system, _ = fsspec.core.url_to_fs(source.path, **source.storage)
     except ImportError as error:
-        message = f"{where}: reading {source.path}"
+        message = f"{where}: reading {redact(source.path)}"
         raise MissingExtraError.needed(message, "s3") from error
     except ValueError as error:
         message = f"{where}: files"
-        raise StoreError.unreachable(message, source.path, error) from error
+        raise StoreError.unreachable(message, source.path, error) from _cause(error, source)
     return system
+
+
+def _cause(error: Exception, source: FileSource) -> Exception | None:
+    """Keep what was raised as the cause, unless it may quote an address with a secret."""
+    return error if redact(source.path) == source.path else None
 
 
 def _files(system: Any, source: FileSource, *, where: str) -> list[str]:
@@ -57,10 +66,10 @@ def _files(system: Any, source: FileSource, *, where: str) -> list[str]:
         found = _matching(system, source)
     except OSError as error:
         message = f"{where}: files"
-        raise StoreError.unreachable(message, source.path, error) from error
+        raise StoreError.unreachable(message, source.path, error) from _cause(error, source)
     if not found:
         message = (
-            f"{where}: there is no file at {source.path!r} (looked at {_place(system, source)}). "
+            f"{where}: there is no file at {redact(source.path)!r} (looked at {redact(_place(system, source))}). "
             "Check the path; a relative one starts at the working directory."
         )
         raise DataNotFitError(message)
@@ -92,38 +101,63 @@ def _read_one(system: Any, path: str, *, source: FileSource, where: str) -> Iter
     kind = guess_format(path, source.format, where=where)
     try:
         with system.open(path, "rb", compression="infer") as file:
-            yield from _parse(file, kind, source.options)
-    except pa.ArrowInvalid as error:
+            if kind in {"csv", "tsv"}:
+                _refuse_other_delimiter(file, kind, source.options, where=f"{where}: {path}")
+            yield from _parse(file, kind, source.options, where=f"{where}: {path}")
+    except (pa.ArrowInvalid, UnicodeDecodeError, EOFError, zlib.error) as error:
         message = (
-            f"{where}: {path} cannot be read as {kind}: {error}. "
+            f"{where}: {redact(path)} cannot be read as {kind}: {redact_in(str(error), path)}. "
             "Mend the file, or declare its format and options."
         )
-        raise DataNotFitError(message) from error
+        raise DataNotFitError(message) from _cause(error, source)
     except OSError as error:
         message = f"{where}: file"
-        raise StoreError.unreachable(message, path, error) from error
+        raise StoreError.unreachable(message, path, error) from _cause(error, source)
 
 
-def _parse(file: BinaryIO, kind: str, options: CsvOptions) -> Iterator[pa.Table]:
+def _refuse_other_delimiter(file: BinaryIO, kind: str, options: CsvOptions, *, where: str) -> None:
+    """Refuse a file whose first line is one name by the delimiter, and several by another."""
+    first = file.readline(_HEADER_BYTES).decode(options.encoding, errors="replace").strip()
+    file.seek(0)
+    used = options.delimiter or _USUAL[kind]
+    others = [one for one in _DELIMITERS if one != used and one in first]
+    if used not in first and others:
+        likely = max(others, key=first.count)
+        message = (
+            f"{where} has one column, named {first[:80]!r}: the file looks separated by {likely!r}. "
+            f"Declare ingest.source.options.delimiter: {likely!r}."
+        )
+        raise DataNotFitError(message)
+
+
+def _parse(file: BinaryIO, kind: str, options: CsvOptions, *, where: str) -> Iterator[pa.Table]:
     if kind == "parquet":
         for batch in pq.ParquetFile(file).iter_batches(batch_size=_BATCH_ROWS):
             yield pa.Table.from_batches([batch])
     elif kind == "jsonl":
         yield pajson.read_json(file, read_options=pajson.ReadOptions(block_size=_JSON_BLOCK))
     else:
-        yield _read_csv(file, options, tab="\t" if kind == "tsv" else ",")
+        yield _read_csv(file, options, delimiter=options.delimiter or _USUAL[kind], where=where)
 
 
-def _read_csv(file: BinaryIO, options: CsvOptions, *, tab: str) -> pa.Table:
+def _read_csv(file: BinaryIO, options: CsvOptions, *, delimiter: str, where: str) -> pa.Table:
     convert = pacsv.ConvertOptions(strings_can_be_null=True, decimal_point=options.decimal)
     if options.null_values:
         convert.null_values = list(options.null_values)
     # Not the streaming reader: that one fixes a column's type by the first block alone.
-    return pacsv.read_csv(
+    rows = pacsv.read_csv(
         file,
         read_options=pacsv.ReadOptions(encoding=options.encoding),
         parse_options=pacsv.ParseOptions(
-            delimiter=options.delimiter or tab, quote_char=options.quote, newlines_in_values=True
+            delimiter=delimiter, quote_char=options.quote, newlines_in_values=True
         ),
         convert_options=convert,
     )
+    # Arrow takes a column of texts that are no UTF-8 as bytes.
+    if wrong := [one.name for one in rows.schema if pa.types.is_binary(one.type)]:
+        message = (
+            f"{where}: the columns {wrong} hold no text of the encoding {options.encoding!r}. "
+            "Declare ingest.source.options.encoding, such as 'latin-1'."
+        )
+        raise DataNotFitError(message)
+    return rows

@@ -19,9 +19,14 @@ def read(source: FunctionSource, *, since: Since | None, where: str) -> Iterator
     Raises: SpecError when it cannot be imported; DataNotFitError when it gives no rows of a known kind.
     """
     function = resolve(source.path, where=where)
-    takes_since = "since" in inspect.signature(function).parameters
-    given = function(since=since.value if since else None) if takes_since else function()
+    asked = takes_since(source, where=where)
+    given = function(since=since.value if since else None) if asked else function()
     yield from tables(given, source=source.path, where=where)
+
+
+def takes_since(source: FunctionSource, *, where: str) -> bool:
+    """Tell whether the function can be asked for what is new alone."""
+    return "since" in inspect.signature(resolve(source.path, where=where)).parameters
 
 
 def state(source: FunctionSource, *, where: str) -> str | None:

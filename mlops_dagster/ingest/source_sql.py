@@ -19,6 +19,8 @@ from mlops_dagster.errors import (
     SpecError,
     StoreError,
     first_line,
+    redact,
+    redact_in,
 )
 from mlops_dagster.ingest.columns import INSTANT
 from mlops_dagster.ingest.cursor import Since, as_written
@@ -33,7 +35,7 @@ def read(
     where: str,
     variables: Mapping[str, str] | None = None,
 ) -> Iterator[pa.Table]:
-    """Read the rows past `since`, in the cursor's order.
+    """Read the rows from `since` on, and those without a cursor, in the cursor's order.
 
     Raises: StoreError when the database does not answer; DataNotFitError when it refuses the query.
     """
@@ -55,18 +57,25 @@ def state(
     *,
     cursor: str | None,
     where: str,
+    target: str | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> str | None:
-    """Ask for the number of rows and the largest cursor."""
-    told: list[Any] = [sa.func.count()] + ([sa.func.max(sa.column(cursor))] if cursor else [])
+    """Ask for the number of rows, the largest cursor, and the number of known targets.
+
+    A row that is changed in place, and whose target was known before, is not noticed, unless the cursor
+    is a time of change. A read takes such a row in all the same.
+    """
+    told: list[Any] = [sa.func.count()]
+    told += [sa.func.max(sa.column(cursor))] if cursor else []
+    told += [sa.func.count(sa.column(target))] if target else []
     with _connected(source, where=where, variables=variables) as connection:
         row = connection.execute(sa.select(*told).select_from(_rows(source))).one()
     return "/".join(str(one) for one in row)
 
 
 def address(source: SqlSource, *, where: str, variables: Mapping[str, str] | None = None) -> str:
-    """Name the database for people: without its password."""
-    return _url(source, where=where, variables=variables).render_as_string(hide_password=True)
+    """Name the database for people: without user, password and what its query says."""
+    return _shown(_url(source, where=where, variables=variables))
 
 
 def _url(source: SqlSource, *, where: str, variables: Mapping[str, str] | None) -> sa.URL:
@@ -93,7 +102,7 @@ def _connected(
     url = _url(source, where=where, variables=variables)
     _refuse_missing_file(url, where=where)
     engine = _engine(url, where=where)
-    shown = url.render_as_string(hide_password=True)
+    shown = _shown(url)
     try:
         connection = engine.connect()
     except SQLAlchemyError as error:
@@ -125,9 +134,7 @@ def _engine(url: sa.URL, *, where: str) -> sa.Engine:
     try:
         return sa.create_engine(url)
     except ArgumentError as error:
-        message = (
-            f"{where}: {first_line(error)} (address {url.render_as_string(hide_password=True)})."
-        )
+        message = f"{where}: {first_line(_masked(error, url))} (address {_shown(url)})."
         raise SpecError(message) from None
     except ImportError as error:
         kind = url.get_backend_name()
@@ -139,9 +146,14 @@ def _extra(kind: str) -> str:
     return "postgres" if kind == "postgresql" else kind
 
 
+def _shown(url: sa.URL) -> str:
+    return redact(url.render_as_string(hide_password=False))
+
+
 def _masked(error: SQLAlchemyError, url: sa.URL) -> Exception:
     text = str(getattr(error, "orig", None) or error)
-    return RuntimeError(text.replace(str(url.password), "***") if url.password else text)
+    said = redact_in(text, url.render_as_string(hide_password=False))
+    return RuntimeError(said.replace(str(url.password), "***") if url.password else said)
 
 
 def _rows(source: SqlSource) -> Any:
@@ -162,7 +174,7 @@ def _query(connection: sa.Connection, source: SqlSource, since: Since | None) ->
             sa.select(column).select_from(_rows(source)).where(column.is_not(None)).limit(1)
         ).scalar()
         value = as_written(since.value, like)
-        query = query.where(column >= value if since.inclusive else column > value)
+        query = query.where(sa.or_(column >= value, column.is_(None)))
     return query.order_by(column)
 
 
@@ -189,6 +201,7 @@ def _column(name: str, values: Sequence[Any], *, where: str) -> pa.Array:
         if isinstance(first, UUID | time):
             return pa.array([None if one is None else str(one) for one in values], pa.string())
         if isinstance(first, Decimal):
+            _refuse_inexact(name, values, where=where)
             return pa.array([None if one is None else float(one) for one in values], pa.float64())
         if isinstance(first, datetime):
             return pa.array(values, INSTANT if first.tzinfo else pa.timestamp("us"))
@@ -198,3 +211,15 @@ def _column(name: str, values: Sequence[Any], *, where: str) -> pa.Array:
             f"{where}: column {name!r} holds values of mixed kinds: {error}. Cast it in a query."
         )
         raise DataNotFitError(message) from error
+
+
+def _refuse_inexact(name: str, values: Sequence[Any], *, where: str) -> None:
+    """Refuse whole numbers that a float would round: two keys would become one."""
+    for one in values:
+        whole = one is not None and one == one.to_integral_value() and abs(one) > 2**53
+        if whole and int(float(one)) != one:
+            message = (
+                f"{where}: column {name!r} holds {one}, which a floating-point number would round. "
+                "Cast it to BIGINT or to text in a query."
+            )
+            raise DataNotFitError(message)

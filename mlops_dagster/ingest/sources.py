@@ -5,6 +5,7 @@ from typing import assert_never
 
 import pyarrow as pa
 
+from mlops_dagster.errors import redact
 from mlops_dagster.ingest import source_asset, source_file, source_function, source_sql
 from mlops_dagster.ingest.cursor import Since
 from mlops_dagster.ingest.spec import AssetSource, FileSource, FunctionSource, SqlSource
@@ -29,17 +30,35 @@ def read(
             assert_never(source)
 
 
-def state(source: AnySource, *, cursor: str | None, where: str) -> str | None:
+def state(
+    source: AnySource, *, cursor: str | None, where: str, target: str | None = None
+) -> str | None:
     """Fingerprint a source cheaply, for a sensor; None when it cannot be told."""
     match source:
         case FileSource():
             return source_file.state(source, where=where)
         case SqlSource():
-            return source_sql.state(source, cursor=cursor, where=where)
+            return source_sql.state(source, cursor=cursor, target=target, where=where)
         case FunctionSource():
             return source_function.state(source, where=where)
         case AssetSource():
             return source_asset.state(source, where=where)
+        case _:
+            assert_never(source)
+
+
+def is_whole(source: AnySource, *, cursor: str | None, keyed: bool, where: str) -> bool:
+    """Tell whether each read gives all that the source has, so that no rows are no answer."""
+    match source:
+        case FileSource():
+            return True
+        case SqlSource():
+            return cursor is None
+        case FunctionSource():
+            return cursor is None or not source_function.takes_since(source, where=where)
+        case AssetSource():
+            # The value of an asset may be one partition of many.
+            return not keyed and cursor is None
         case _:
             assert_never(source)
 
@@ -52,4 +71,4 @@ def place(source: AnySource, *, where: str) -> str:
         case AssetSource():
             return "/".join(source.key)
         case _:
-            return source.path
+            return redact(source.path)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, model_validator
 
 from mlops_dagster.declaration import Duration, LabelJoin, LookupJoin, Name, Spec, VariableName
-from mlops_dagster.errors import SpecError
+from mlops_dagster.errors import SpecError, redact
 
 FORMATS = {
     ".csv": "csv",
@@ -135,6 +135,10 @@ class IngestSpec(Spec):
         description="How far behind the cursor late and corrected rows are still read; needs a time "
         "as cursor and a key.",
     )
+    without: tuple[str, ...] = Field(
+        default=(),
+        description="Columns that are left at the source; of one that was taken before, new rows have null.",
+    )
     lookups: dict[Name, LookupSpec] = Field(
         default={}, description="Second tables that features read, by name."
     )
@@ -157,6 +161,6 @@ def guess_format(path: str, declared: str | None, *, where: str) -> str:
         name = name.removesuffix(packed)
     suffix = "." + name.rsplit(".", 1)[-1]
     if suffix not in FORMATS:
-        message = f"{where}: the suffix of {path}"
+        message = f"{where}: the suffix of {redact(path)}"
         raise SpecError.unknown(message, suffix, FORMATS)
     return FORMATS[suffix]

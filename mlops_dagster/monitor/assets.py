@@ -44,12 +44,17 @@ PERFORMANCE_CHECKS = (
 
 
 def build_stage(
-    model: ModelIdentity, spec: MonitorSpec, *, join: Any = None, labels: LabelJoin | None = None
+    model: ModelIdentity,
+    spec: MonitorSpec,
+    *,
+    join: Any = None,
+    joins: JSON = None,
+    labels: LabelJoin | None = None,
 ) -> Stage:
     """Say how `monitoring` is made: ages by the clock, drift of each new window.
 
-    `join` adds to rows what second tables knew: `(context, rows, snapshot) -> rows`. `labels` says
-    how the declared source of labels is joined to predictions.
+    `join` adds to rows what second tables knew, as `joins` declares: `(context, rows, snapshot) -> rows`.
+    `labels` says how the declared source of labels is joined to predictions.
     """
 
     def run(context: StepContext, validated: Snapshot) -> Monitoring:
@@ -76,7 +81,8 @@ def build_stage(
         after=("predictions", "labels") if labels else ("predictions",),
         checks=CHECKS + (PERFORMANCE_CHECKS if spec.performance else ()),
         settings={
-            **spec.model_dump(mode="json"),
+            "spec": spec.model_dump(mode="json"),
+            "joins": joins,
             "labels": labels.model_dump(mode="json") if labels else None,
         },
         config={

@@ -3,7 +3,8 @@
 from typing import Any
 
 from mlops_dagster.declaration import ModelIdentity
-from mlops_dagster.records import JSON, Evaluation, Record, TrainedModel
+from mlops_dagster.errors import StoreError
+from mlops_dagster.records import JSON, Evaluation, Record, RegisteredVersion, TrainedModel
 from mlops_dagster.register.rules import ACCEPTED, ALONE, Promotion
 from mlops_dagster.stage import Stage, StageCheck
 from mlops_dagster.workbench import StepContext
@@ -24,6 +25,17 @@ def build_stage(model: ModelIdentity, *, promotion: Promotion, serving: JSON) ->
             evaluation.champion_version,
             evaluation.because,
         ]
+
+    def lost(context: StepContext, registered: RegisteredVersion) -> str:
+        from mlops_dagster.scoring.loader import check_files
+
+        registry = context.bench.registry
+        try:
+            version = registry.version(registered.registered_name, registered.version)
+            check_files(registry.download(version), sha256=registered.artifact_sha256)
+        except StoreError as error:
+            return str(error)
+        return ""
 
     return Stage(
         noun="registered_model",
@@ -49,5 +61,6 @@ def build_stage(model: ModelIdentity, *, promotion: Promotion, serving: JSON) ->
         ),
         settings={"promotion": promotion, "serving": serving},
         identify=identify,
+        lost=lost,
         run=run,
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from mlops_dagster.errors import GateRefusedError
 from mlops_dagster.records import (
     APPROVAL_TAG,
+    HOLDOUT_TAG,
     JUDGED_AGAINST_TAG,
     OUTCOME_TAG,
     SHA256_TAG,
@@ -72,7 +73,7 @@ def version_tags(
         "mlops_dagster.source_digest": trained.source_digest,
         "mlops_dagster.features_digest": trained.features.digest,
         "mlops_dagster.features_table": f"{trained.features.name}@{trained.features.version}",
-        "mlops_dagster.holdout_table": f"{trained.holdout.name}@{trained.holdout.version}",
+        HOLDOUT_TAG: f"{trained.holdout.name}@{trained.holdout.version}",
         "mlops_dagster.code_digest": trained.code_digest,
         "mlops_dagster.git_commit": trained.git_commit or "unknown",
         "mlops_dagster.git_dirty": str(trained.git_dirty).lower(),

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from mlops_dagster.errors import StoreError
 from mlops_dagster.records import (
     JSON,
     SERVING_TAG,
@@ -26,8 +25,8 @@ from mlops_dagster.register.rules import (
     refuse_another_verdict,
     version_tags,
 )
-from mlops_dagster.scoring.digest import artifact_sha256
 from mlops_dagster.scoring.isolation import verify_alone
+from mlops_dagster.scoring.loader import check_files
 from mlops_dagster.stores.registry import CHALLENGER, ModelVersion
 from mlops_dagster.workbench import StepContext
 
@@ -70,13 +69,7 @@ def run(
 def checked_files(context: StepContext, trained: TrainedModel) -> Path:
     """Fetch the candidate's files. Raises: StoreError when they are not what was trained."""
     folder = context.bench.tracking.download(trained.model_uri)
-    found = artifact_sha256(folder)
-    if found != trained.artifact_sha256:
-        message = (
-            f"{context.model.address}/registered_model: the files at {folder} have SHA-256 {found}, "
-            f"trained was {trained.artifact_sha256}. They were changed, and are not loaded. Train again."
-        )
-        raise StoreError(message)
+    check_files(folder, sha256=trained.artifact_sha256)
     return folder
 
 

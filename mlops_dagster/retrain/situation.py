@@ -11,7 +11,7 @@ from mlops_dagster.retrain.spec import RetrainSpec
 from mlops_dagster.stores.accepted import accepted_record
 from mlops_dagster.stores.operations import FindingFilter
 from mlops_dagster.stores.records import R
-from mlops_dagster.stores.tables import BATCH
+from mlops_dagster.stores.tables import BATCH, is_unknown
 from mlops_dagster.workbench import Workbench
 
 
@@ -99,7 +99,7 @@ def new_labelled_rows(
     import pyarrow.compute as pc
 
     rows = bench.tables.dataset(validated.table.name, version=validated.table.version)
-    labelled = pc.field(model.target).is_valid()
+    labelled = ~is_unknown(rows.schema, model.target)
     if trained is None:
         return int(rows.count_rows(filter=labelled))
     if trained.source_digest == validated.table.digest:

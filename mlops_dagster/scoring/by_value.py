@@ -3,7 +3,7 @@
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import (
@@ -114,8 +114,10 @@ def is_time(values: pd.Series) -> bool:
     return bool(pd.api.types.is_datetime64_any_dtype(values))
 
 
-def signature_of(inputs: pd.DataFrame, answer: pd.DataFrame) -> Any:
-    """Describe inputs and predictions for MLflow: every input may be null, and none has to be there.
+def signature_of(
+    inputs: pd.DataFrame, answer: pd.DataFrame, *, optional: Collection[str] = ()
+) -> Any:
+    """Describe inputs and predictions for MLflow: an input may be null, but only `optional` ones absent.
 
     Times are `any`: MLflow's `datetime` refuses a time zone, and the artifact reads ISO 8601 text as
     well. So are numbers: MLflow's `double` refuses whole ones, its `long` a null among them.
@@ -125,17 +127,17 @@ def signature_of(inputs: pd.DataFrame, answer: pd.DataFrame) -> Any:
     from mlflow.types import ColSpec, Schema
     from mlflow.types.schema import AnyType
 
-    def column(name: str, values: pd.Series) -> ColSpec:
+    def column(name: str, values: pd.Series, *, required: bool = False) -> ColSpec:
         if pd.api.types.is_bool_dtype(values):
-            return ColSpec("boolean", name, required=False)
+            return ColSpec("boolean", name, required=required)
         if pd.api.types.is_float_dtype(values):
-            return ColSpec("double", name, required=False)
-        return ColSpec("string", name, required=False)
+            return ColSpec("double", name, required=required)
+        return ColSpec("string", name, required=required)
 
     def given(name: str, values: pd.Series) -> ColSpec:
         if pd.api.types.is_numeric_dtype(values) or is_time(values):
-            return ColSpec(AnyType(), name, required=False)
-        return column(name, values)
+            return ColSpec(AnyType(), name, required=name not in optional)
+        return column(name, values, required=name not in optional)
 
     return ModelSignature(
         inputs=Schema([given(str(name), inputs[name]) for name in inputs]),

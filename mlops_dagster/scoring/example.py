@@ -65,13 +65,14 @@ def same_answers(one: Answer, other: Answer) -> bool:
     """
     return one.keys() == other.keys() and all(
         len(values) == len(other[name])
-        and all(_alike(a, b) for a, b in zip(values, other[name], strict=True))
+        and all(alike(a, b) for a, b in zip(values, other[name], strict=True))
         for name, values in one.items()
     )
 
 
-def _alike(one: Any, other: Any) -> bool:
+def alike(one: Any, other: Any, *, tolerance: float = 1e-12) -> bool:
+    """Tell whether two values are alike: floats within `tolerance`, relative and absolute."""
     if isinstance(one, float) and isinstance(other, float):
         both_nan = math.isnan(one) and math.isnan(other)
-        return both_nan or math.isclose(one, other, rel_tol=1e-12, abs_tol=1e-12)
+        return both_nan or math.isclose(one, other, rel_tol=tolerance, abs_tol=tolerance)
     return bool(one == other)

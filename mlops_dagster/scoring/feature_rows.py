@@ -39,8 +39,7 @@ class FeatureRows:
         column: pd.Series[Any] = self.table[name].to_pandas()
         return column
 
-    def others(self) -> pd.DataFrame:
+    def others(self) -> pa.Table:
         """Give everything but the feature columns: key, times, target, inputs."""
         names = [name for name in self.table.column_names if not name.startswith(PREFIX)]
-        frame: pd.DataFrame = self.table.select(names).to_pandas()
-        return frame
+        return self.table.select(names)

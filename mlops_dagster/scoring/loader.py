@@ -70,7 +70,7 @@ class ScoringModel:
 
 @cache
 def open_model(folder: Path, version: str = "candidate") -> ScoringModel:
-    """Load a model's files as they are. Use `load_verified` for what comes from a registry."""
+    """Load a model's files as they are. Use `open_trained` or `load_verified` for what was stored."""
     be_quiet()
     import mlflow.pyfunc
 
@@ -81,6 +81,27 @@ def open_model(folder: Path, version: str = "candidate") -> ScoringModel:
         loaded=loaded,
         artifact=loaded.unwrap_python_model().inner,
     )
+
+
+def open_trained(folder: Path, *, sha256: str) -> ScoringModel:
+    """Load a candidate that is not registered yet, after its files were found to be those trained.
+
+    Raises: StoreError when they are not; nothing is unpickled then.
+    """
+    check_files(folder, sha256=sha256)
+    return _opened(folder, "candidate", sha256)
+
+
+def check_files(folder: Path, *, sha256: str) -> None:
+    """See that a trained model's files are what was trained. Raises: StoreError when they are not."""
+    found = artifact_sha256(folder)
+    if not folder.is_dir() or found != sha256:
+        what = f"have SHA-256 {found}, trained was {sha256}" if folder.is_dir() else "are gone"
+        message = (
+            f"The trained model's files at {folder} {what}. They are not loaded. "
+            "Materialize trained_model again."
+        )
+        raise StoreError(message)
 
 
 def load_verified(registry: Registry, version: ModelVersion) -> ScoringModel:

@@ -26,7 +26,8 @@ _SHOWN = 60
 class Question:
     """Rows of one caller: mappings by column, or sequences in the order of `columns`.
 
-    `strict`: a column of the model that is absent is refused; without it, it is null, as in MLflow.
+    `strict`: a column of the model that is absent is refused; without it, one that the model's signature
+    calls optional is null, as in MLflow.
     """
 
     rows: Sequence[Row]
@@ -39,6 +40,7 @@ class InputSchema:
     """The kind of each column that a model is given, in its order."""
 
     kinds: Mapping[str, Kind]
+    optional: frozenset[str] = frozenset()
 
     def values(self, question: Question) -> list[list[Any]]:
         """Order each row's values as the model's inputs, absent ones null.
@@ -56,8 +58,8 @@ class InputSchema:
             if not isinstance(row, Mapping):
                 message = f"Row {at} is {_told(row)}; needed is an object of columns."
                 raise DataNotFitError(message)
-            if question.strict or not any(name in row for name in names):
-                self._refuse_absent(at, row)
+            waived = any(name in row for name in names) and not question.strict
+            self._refuse_absent(at, row, but=self.optional if waived else frozenset())
             ordered.append([row.get(name) for name in names])
         return ordered
 
@@ -87,8 +89,8 @@ class InputSchema:
             raise DataNotFitError(message)
         return row
 
-    def _refuse_absent(self, at: int, row: Mapping[str, Any]) -> None:
-        absent = [name for name in self.kinds if name not in row]
+    def _refuse_absent(self, at: int, row: Mapping[str, Any], *, but: frozenset[str]) -> None:
+        absent = [name for name in self.kinds if name not in row and name not in but]
         if not absent:
             return
         name = absent[0]
@@ -126,7 +128,12 @@ def schema_of(model: ScoringModel) -> InputSchema:
             return "time"
         return "boolean" if name in booleans else "text"
 
-    return InputSchema({name: kind(name) for name in model.inputs})
+    # MLflow's own name for one that may be absent; a model without a signature needs none.
+    needed = {one.name for one in signature.inputs if one.required} if signature else set()
+    return InputSchema(
+        {name: kind(name) for name in model.inputs},
+        optional=frozenset(name for name in model.inputs if name not in needed),
+    )
 
 
 def _numbers(values: Sequence[Any]) -> pd.Series:

@@ -32,9 +32,7 @@ class Scorer:
 
     def score(self, rows: pa.Table) -> pa.Table:
         """Score rows. Each has an id, its inputs as JSON, the answer, the version and the time."""
-        inputs = typed_like(as_given(rows), self.champion)
-        answer = self.champion.predict(inputs)
-        texts = encode_inputs(inputs)
+        texts, answer = ask(self.champion, rows)
         windows = self.windows(rows)
         named = (
             f"{self.model.address}/{w}/{k}"
@@ -90,6 +88,12 @@ class Scorer:
         time = time.replace(tzinfo=time.tzinfo or UTC)
         start = EPOCH + ((pd.Timestamp(time) - EPOCH) // self.window) * self.window
         return str(start.strftime(_NAMED))
+
+
+def ask(model: ScoringModel, rows: pa.Table) -> tuple[list[str], pd.DataFrame]:
+    """Ask a model about rows of a table; give their inputs as JSON, and the answer."""
+    inputs = typed_like(as_given(rows), model)
+    return encode_inputs(inputs), model.predict(inputs)
 
 
 def digest(text: str) -> str:

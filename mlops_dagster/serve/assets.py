@@ -20,8 +20,9 @@ def build_stage(
     spec: ServeSpec,
     *,
     join: "Callable[[StepContext, pa.Table, Snapshot], pa.Table]",
+    joins: JSON = None,
 ) -> Stage:
-    """Declare the stage `predictions`; `join` adds what the second tables knew to rows."""
+    """Declare the stage `predictions`; `join` adds what the second tables knew, as `joins` declares."""
 
     def run(context: StepContext, *records: Any) -> Record:
         from mlops_dagster.serve.run import run as work
@@ -48,7 +49,7 @@ def build_stage(
         needs=("validated_data",),
         after=("deployment",),
         config={"window": "Start of one window, in UTC, to score again; default: what is new."},
-        settings=spec.model_dump(mode="json"),
+        settings={"spec": spec.model_dump(mode="json"), "joins": joins},
         identify=identify,
         run=run,
     )

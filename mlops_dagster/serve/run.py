@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops_dagster.errors import DataNotFitError
+from mlops_dagster.errors import DataNotFitError, redact
 from mlops_dagster.records import Outcome, Shown, Snapshot
 from mlops_dagster.scoring.loader import ScoringModel, load_verified
 from mlops_dagster.serve.answers import Scorer
 from mlops_dagster.serve.log_rows import take_log
 from mlops_dagster.serve.spec import ServeSpec
 from mlops_dagster.stores.registry import CHAMPION
-from mlops_dagster.stores.tables import TableVersion
+from mlops_dagster.stores.tables import TableVersion, is_unknown
 from mlops_dagster.workbench import StepContext
 
 MARKS = ("prediction_id", "input_digest", "model_version")
@@ -82,7 +82,7 @@ def score_waiting(
 def waiting_rows(context: StepContext, spec: ServeSpec, validated: Snapshot) -> Iterator[pa.Table]:
     """Stream the accepted rows whose target is null, in chunks; a table of many files gives few."""
     source = context.bench.tables.dataset(validated.table.name, version=validated.table.version)
-    unknown = pc.field(context.model.target).is_null()
+    unknown = is_unknown(source.schema, context.model.target)
     held: list[pa.RecordBatch] = []
     for batch in source.to_batches(filter=unknown, batch_size=spec.chunk_rows):
         if sum(one.num_rows for one in held) + batch.num_rows > spec.chunk_rows:
@@ -138,6 +138,8 @@ def snapshot(
     because = (
         f"{scored.fresh:,} of {scored.waiting:,} rows without an outcome scored by version "
         f"{champion.version}; the others had their prediction."
+        if scored.waiting
+        else "Every row has its outcome: none was to be scored."
     ) + (f" {scored.live:,} live answers taken from the log." if scored.live else "")
     table = scored.table.ref if scored.table else validated.table
     return Snapshot(
@@ -154,6 +156,8 @@ def snapshot(
             "answered live": Shown(kind="integer", value=scored.live),
             "without an outcome": Shown(kind="integer", value=scored.waiting),
             "model version": Shown(kind="text", value=champion.version),
-            "dagster/uri": Shown(kind="text", value=scored.table.uri if scored.table else ""),
+            "dagster/uri": Shown(
+                kind="text", value=redact(scored.table.uri) if scored.table else ""
+            ),
         },
     )

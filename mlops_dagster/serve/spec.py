@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mlops_dagster.declaration import Duration, Spec
+from mlops_dagster.declaration import Duration, OptionalVariableName, Spec
 
 
 class EndpointSpec(Spec):
@@ -37,13 +37,15 @@ class EndpointSpec(Spec):
     )
     request_rows: int = Field(default=10_000, ge=1, description="Most rows in one request.")
     timeout: Duration = Field(
-        default=timedelta(seconds=30), description="Longest wait for an answer (503 after it)."
+        default=timedelta(seconds=30),
+        gt=timedelta(0),
+        description="Longest wait for an answer (503 after it).",
     )
     seal_after: Duration = Field(
         default=timedelta(minutes=1),
         description="Age at which a log segment is closed, so that it can be taken into the table.",
     )
-    token_from: str = Field(
+    token_from: OptionalVariableName = Field(
         default="",
         description="Name of the environment variable that holds the bearer token; empty: none needed.",
     )
@@ -53,7 +55,9 @@ class ServeSpec(Spec):
     """How rows are scored: those whose target is still unknown, in windows of their event time."""
 
     window: Duration = Field(
-        default=timedelta(days=1), description="Length of one window of predictions."
+        default=timedelta(days=1),
+        gt=timedelta(0),
+        description="Length of one window of predictions.",
     )
     chunk_rows: int = Field(
         default=131_072, ge=1_000, description="Rows scored at a time; memory stays flat in rows."

@@ -18,7 +18,7 @@ def find_record(
     runs: Sequence[str],
     kind: type[R],
 ) -> R:
-    """Read the record of (model, segment, noun) for a run. `runs` is the run, then its parent.
+    """Read the record of (model, segment, noun) for a run. `runs` is the run, then those it continues.
 
     Raises: StoreError when nothing was accepted yet.
     """

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from mlops_dagster.clock import wall_now
-from mlops_dagster.errors import StoreError
+from mlops_dagster.errors import StoreError, redact, redact_in
 from mlops_dagster.stores.operations_schema import VERSION, metadata, schema_version
 
 _STORE = "operations"
@@ -27,9 +27,11 @@ class Database:
         try:
             self._engine = sa.create_engine(url, pool_pre_ping=True)
         except (SQLAlchemyError, ImportError) as error:
-            message = f"operations: the address cannot be opened: {error}"
-            raise StoreError(message) from error
-        self.address = self._engine.url.render_as_string(hide_password=True)
+            said = redact_in(str(error), str(url))
+            message = f"operations: the address cannot be opened: {said}"
+            raise StoreError(message) from None
+        whole = self._engine.url.render_as_string(hide_password=False)
+        self.address = redact(whole)
         self._reads = self._engine.execution_options(mlops_reads=True)
         self._pid = os.getpid()
         if self._engine.dialect.name == "sqlite":

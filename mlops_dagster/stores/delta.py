@@ -11,7 +11,7 @@ import pyarrow.dataset as pads
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from mlops_dagster.errors import ConflictError, DataNotFitError, StoreError
+from mlops_dagster.errors import ConflictError, DataNotFitError, StoreError, redact
 from mlops_dagster.records import TableRef
 from mlops_dagster.stores.changes import (
     Change,
@@ -178,7 +178,7 @@ class DeltaTables:
         try:
             newest = DeltaTable(self.uri(name))
         except TableNotFoundError as error:
-            message = f"{name}: there is no such table under {self.root}. Ingest or build it first."
+            message = f"{name}: there is no such table under {redact(self.root)}. Ingest or build it first."
             raise StoreError(message) from error
         if version is None or version == newest.version():
             return newest

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlops_dagster.errors import redact
 from mlops_dagster.records import JSON, Shown, TableRef
 from mlops_dagster.stores.tables import BATCH, TableStore, TableVersion
 
@@ -44,7 +45,7 @@ def about_table(table: TableVersion, *, lookups: dict[str, TableRef]) -> dict[st
     told = {
         "dagster/row_count": Shown(kind="integer", value=table.ref.rows),
         "dagster/column_schema": Shown(kind="columns", value={**column_types(table.schema)}),
-        "dagster/uri": Shown(kind="path", value=table.uri),
+        "dagster/uri": Shown(kind="path", value=redact(table.uri)),
         "table_version": Shown(kind="integer", value=table.ref.version),
         "digest": Shown(kind="text", value=table.ref.digest),
     }

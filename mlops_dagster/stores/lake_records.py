@@ -18,7 +18,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import TypeAdapter, ValidationError
 
-from mlops_dagster.errors import ConflictError, StoreError, first_line
+from mlops_dagster.errors import ConflictError, StoreError, first_line, redact
 from mlops_dagster.records import FORMAT, Record
 from mlops_dagster.stores.records import R, RecordAddress
 
@@ -68,7 +68,7 @@ class LakeRecords:
                 content: bytes = self._files.cat_file(self._full(path))
         except FileNotFoundError as error:
             message = (
-                f"{path}: there is no such record under {self.root}. "
+                f"{path}: there is no such record under {redact(self.root)}. "
                 "Materialize the asset again to make a new one."
             )
             raise StoreError(message) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from mlops_dagster.errors import StoreError, first_line
+from mlops_dagster.errors import StoreError, first_line, redact, redact_in
 from mlops_dagster.stores.operations import Operations
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def refuse_an_empty_database(address: str) -> None:
 
     engine = sa.create_engine(address, poolclass=sa.NullPool)
     if not sa.inspect(engine).has_table("experiments"):
-        shown = without_secret(address)
+        shown = redact(address)
         message = (
             f"tracking: {shown} has no MLflow tables, and a database that is not ours is never "
             f"created by a run. Make them once: mlflow db upgrade {shown} (with its password)"
@@ -83,20 +83,6 @@ def store_error(store: str, address: str, error: Exception) -> StoreError:
     """Say what MLflow said, or that it did not answer; never with a password."""
     code = getattr(error, "error_code", "")
     if code and code not in _NO_ANSWER:
-        said = hide_secret(first_line(error), address)
-        return StoreError(f"{store} at {without_secret(address)}: {said}")
-    told = StoreError.unreachable(store, without_secret(address), error)
-    return StoreError(hide_secret(str(told), address))
-
-
-def without_secret(address: str) -> str:
-    """Cut user and password out of an address."""
-    scheme, separator, rest = address.partition("://")
-    server, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{server.rpartition('@')[2]}{slash}{path}" if separator else address
-
-
-def hide_secret(text: str, address: str) -> str:
-    """Cut user and password of an address out of a text that quotes it."""
-    secret, found, _ = address.partition("://")[2].partition("/")[0].rpartition("@")
-    return text.replace(f"{secret}@", "") if found else text
+        said = redact_in(first_line(error), address)
+        return StoreError(f"{store} at {redact(address)}: {said}")
+    return StoreError.unreachable(store, address, error)

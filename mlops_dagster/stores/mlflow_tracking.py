@@ -10,7 +10,8 @@ from uuid import uuid4
 
 from mlops_dagster.clock import wall_now
 from mlops_dagster.declaration import registered_name
-from mlops_dagster.stores.mlflow_home import be_quiet, open_client, store_error, without_secret
+from mlops_dagster.errors import redact
+from mlops_dagster.stores.mlflow_home import be_quiet, open_client, store_error
 from mlops_dagster.stores.operations import Operations
 from mlops_dagster.stores.tracking import LoggedModel, RunOwner
 
@@ -39,12 +40,12 @@ class MlflowTracking:
         self._address = address
         self._artifacts = artifacts
         self._operations = operations
-        self._ui = address if address.startswith("http") else ui
+        self._ui = pages_of(address) or ui
 
     @property
     def address(self) -> str:
         """The tracking address, without secrets."""
-        return without_secret(self._address)
+        return redact(self._address)
 
     def run_of(self, owner: RunOwner) -> str:
         """Find the owner's run, or start it; a run that had ended is running again. Under a lock."""
@@ -198,7 +199,9 @@ def mlflow_client(store: str, address: str, operations: Operations) -> Iterator[
         # mypy asks a protocol for a hash; every store has one, by identity.
         yield open_client(address, operations)  # type: ignore[arg-type]
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise store_error(store, address, error) from error
+        # What MLflow said may quote the address, password and all.
+        cause = error if redact(address) == address else None
+        raise store_error(store, address, error) from cause
 
 
 def owner_name(owner: RunOwner) -> str:
@@ -229,6 +232,11 @@ def in_batches(entries: Mapping[str, list[Any]]) -> Iterator[dict[str, list[Any]
             for kind, values in entries.items()
         }
         step += 1
+
+
+def pages_of(address: str) -> str:
+    """Name where a server's pages are, without its secrets; empty when the address is no server's."""
+    return redact(address).partition("?")[0].rstrip("/") if address.startswith("http") else ""
 
 
 def local_path(uri: str) -> Path | None:

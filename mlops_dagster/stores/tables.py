@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from mlops_dagster.records import TableRef
@@ -12,6 +13,14 @@ from mlops_dagster.records import TableRef
 BATCH = "_batch"
 """The system column of a table that grows by batches: the number of the commit that brought the row.
 Columns that start with an underscore belong to us and are not part of a digest."""
+
+
+def is_unknown(schema: pa.Schema, column: str) -> pc.Expression:
+    """Select the rows where a column is unknown: null, or of a float not a number."""
+    values = pc.field(column)
+    # Not is_null(nan_is_null=True): of a file without nulls Arrow then says no row is unknown.
+    is_float = pa.types.is_floating(schema.field(column).type)
+    return values.is_null() | pc.is_nan(values) if is_float else values.is_null()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

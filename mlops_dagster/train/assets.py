@@ -5,7 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from mlops_dagster.declaration import BusinessValue, ModelIdentity
-from mlops_dagster.records import JSON, FeatureSet, Record
+from mlops_dagster.errors import StoreError
+from mlops_dagster.records import JSON, FeatureSet, Record, TrainedModel
 from mlops_dagster.stage import Stage, StageCheck
 from mlops_dagster.train.spec import TrainSpec
 from mlops_dagster.workbench import StepContext
@@ -42,6 +43,16 @@ def build_stage(
     def identify(_: StepContext, features: FeatureSet) -> JSON:
         return [features.data_version, features.table.digest]
 
+    def lost(context: StepContext, trained: TrainedModel) -> str:
+        from mlops_dagster.scoring.loader import check_files
+
+        try:
+            folder = context.bench.tracking.download(trained.model_uri)
+            check_files(folder, sha256=trained.artifact_sha256)
+        except StoreError as error:
+            return str(error)
+        return ""
+
     return Stage(
         noun="trained_model",
         room="train",
@@ -63,5 +74,6 @@ def build_stage(
             "reference_window": reference_window.total_seconds(),
         },
         identify=identify,
+        lost=lost,
         run=run,
     )

@@ -26,11 +26,12 @@ def answered_holdout(
     worth: RowValues | None = None,
 ) -> AnswerReference:
     """Describe the candidate's answers on the holdout; a slice that is no column is left to evaluate."""
-    held_out = lesson.rows.others().iloc[lesson.parts.holdout].reset_index(drop=True)
+    held_out = lesson.rows.table.take(pa.array(lesson.parts.holdout))
+    sliced = held_out.select([name for name in slices if name in held_out.column_names])
     features = lesson.features.iloc[lesson.parts.holdout].reset_index(drop=True)
     answers = lesson.fitted.answers
     scored = Scored(
-        y_true=held_out[model.target].to_numpy(),
+        y_true=held_out[model.target].to_pandas().to_numpy(),
         y_pred=answers["prediction"].to_numpy(),
         probability=probability_of(answers),
         labels=tuple(lesson.fitted.labels),
@@ -39,7 +40,7 @@ def answered_holdout(
         model.task,
         scored,
         metrics=lesson.fitted.metrics,
-        slices=held_out[[name for name in slices if name in held_out]],
+        slices=sliced.to_pandas(),
         features=features,
         windows=_windows(model, lesson, window),
         answers=(as_table(judged_answers(answers)), profile.predictions),

@@ -54,8 +54,9 @@ def learn(
     model = context.model
     rows = FeatureRows.read(context.bench.tables, features.table)
     made, about = rows.features(), rows.others()
+    given = rows.inputs(list(features.inputs))
     parts = split_rows(model, about, split=spec.split, seed=spec.seed)
-    fitted = fit(model, spec, made, about[model.target], parts=parts, threshold=threshold)
+    fitted = fit(model, spec, made, rows.column(model.target), parts=parts, threshold=threshold)
     return Lesson(
         rows=rows,
         features=made,
@@ -73,7 +74,7 @@ def learn(
             times=[name for name in times_of(rows.table.schema) if name in features.inputs],
             texts=texts_of(made),
             numbers=[
-                name for name in features.inputs if pd.api.types.is_numeric_dtype(about[name])
+                name for name in features.inputs if pd.api.types.is_numeric_dtype(given[name])
             ],
             threshold=threshold,
         ),
@@ -94,7 +95,7 @@ def keep_holdout(context: StepContext, rows: pa.Table) -> TableRef:
 def reference_profile(
     context: StepContext, features: FeatureSet, lesson: Lesson, *, window: timedelta
 ) -> ReferenceProfile:
-    """Profile all labelled rows, and the answers on those that the model has not seen.
+    """Profile all labelled rows, and the answers on those that the model has not seen, by window.
 
     Answers on the rows that it was fitted on would be too sure of themselves to compare with.
     """
@@ -110,8 +111,13 @@ def reference_profile(
         through=int(source.state.get("accepted_to", 0)),
     )
     answers = as_table(judged_answers(lesson.fitted.answers))
-    seen = reference_of(answers, answers)
-    return replace(whole, predictions=seen.predictions)
+    held_out = reference_of(
+        answers,
+        answers,
+        event_times=times.take(pa.array(lesson.parts.holdout)) if times is not None else None,
+        window=window if event_time else None,
+    )
+    return replace(whole, predictions=held_out.predictions)
 
 
 def judged_answers(answers: pd.DataFrame) -> pd.DataFrame:

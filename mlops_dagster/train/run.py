@@ -12,7 +12,7 @@ from pathlib import Path
 from mlops_dagster.declaration import BusinessValue
 from mlops_dagster.profiles.answers import write_answers
 from mlops_dagster.profiles.reference import write_reference
-from mlops_dagster.records import FeatureSet, Outcome, Shown, TrainedModel
+from mlops_dagster.records import FeatureSet, Outcome, Severity, Shown, TrainedModel
 from mlops_dagster.scoring.by_value import (
     explicit_requirements,
     package_model,
@@ -60,7 +60,7 @@ def run(
     lesson = learn(context, spec, features, functions=functions, threshold=threshold)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "model"
-        package(spec, lesson, folder)
+        package(spec, lesson, folder, optional=context.model.key)
         profile = reference_profile(context, features, lesson, window=reference_window)
         write_reference(folder, profile)
         answers = answered_holdout(
@@ -90,14 +90,14 @@ def reconcile(context: StepContext) -> None:
         )
 
 
-def package(spec: TrainSpec, lesson: Lesson, folder: Path) -> None:
-    """Write the model's files, the user's code in them."""
+def package(spec: TrainSpec, lesson: Lesson, folder: Path, *, optional: Sequence[str]) -> None:
+    """Write the model's files, the user's code in them; a caller may leave out what is `optional`."""
     example = lesson.example()
     package_model(
         lesson.artifact,
         folder,
         user_packages=carried_packages(spec, lesson),
-        signature=signature_of(example, lesson.fitted.answers.head()),
+        signature=signature_of(example, lesson.fitted.answers.head(), optional=optional),
         input_example=example,
         requirements=explicit_requirements(spec.estimator),
     )
@@ -183,15 +183,13 @@ def record(
         told.append(lesson.artifact.threshold)
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     rows = len(lesson.parts.train)
+    refused = lesson.apart.outcome is Outcome.REFUSED and lesson.apart.severity is Severity.CRITICAL
+    fitted = f"Fitted on {rows:,} rows, {len(lesson.parts.holdout):,} held out. {lesson.parts.note}"
     return TrainedModel(
         **context.stamp(),
         data_version=f"v1:{digest[:32]}",
-        outcome=lesson.apart.outcome,
-        because=(
-            lesson.apart.because
-            if lesson.apart.outcome is Outcome.REFUSED
-            else f"Fitted on {rows:,} rows, {len(lesson.parts.holdout):,} held out."
-        ),
+        outcome=Outcome.REFUSED if refused else Outcome.PASSED,
+        because=lesson.apart.because if refused else fitted.strip(),
         checks=(lesson.apart,),
         shown=shown(context, spec, lesson, logged),
         mlflow_run_id=logged.run_id,

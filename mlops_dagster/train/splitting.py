@@ -1,4 +1,9 @@
-"""Which rows are held out, and whether both sides are apart."""
+"""Which rows are held out, and whether both sides are apart.
+
+Whether a row is held out depends on that row alone: on its time, or on the hash of its key (without
+one of its inputs, of a group's row of the group). So a row that one model was fitted on is never held
+out from the next, however many rows come, and both can be judged on the same rows.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from mlops_dagster.declaration import ModelIdentity, Task
 from mlops_dagster.errors import DataNotFitError
-from mlops_dagster.records import Check, Outcome
+from mlops_dagster.records import Check, Outcome, Severity
+from mlops_dagster.stores.content import row_marks
 from mlops_dagster.train.spec import GroupSplit, RandomSplit, Split, StratifiedSplit, TimeSplit
 
 APART = "no_row_in_both_splits"
@@ -18,30 +25,53 @@ _LEAST = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The rows of each side, as positions."""
+    """The rows of each side, as positions. No value of the columns `apart` may be on both sides."""
 
     train: np.ndarray
     holdout: np.ndarray
+    apart: tuple[str, ...]
     told: str
+    note: str = ""
 
 
-def split_rows(
-    model: ModelIdentity, rows: pd.DataFrame, *, split: Split | None, seed: int
-) -> Parts:
-    """Hold rows out as declared. `rows` has the target, the key and the times.
+def split_rows(model: ModelIdentity, rows: pa.Table, *, split: Split | None, seed: int) -> Parts:
+    """Hold rows out as declared. `rows` has the inputs, the target, the key and the times.
 
     Raises: DataNotFitError when one side has too few rows or classes to learn or to judge.
     """
-    _refuse_timeless(model, rows)
-    chosen = split or default_split(model, rows)
-    held = _held_out(model, rows, chosen, seed)
+    frame = rows.select(_read_of(model, rows, split)).to_pandas()
+    _refuse_timeless(model, frame)
+    chosen = split or default_split(model, frame)
+    apart = _decided_by(model, rows, chosen)
+    if isinstance(chosen, TimeSplit):
+        times = frame[str(model.event_time)]
+        held = np.asarray(times > times.max() - chosen.holdout)
+    else:
+        marks = row_marks(rows.select(apart), seed=seed)
+        held = _held_by_hash(model, frame, chosen, marks)
     parts = Parts(
         train=np.flatnonzero(~held),
         holdout=np.flatnonzero(held),
+        apart=apart,
         told=chosen.model_dump_json(),
+        note=_note_of_timeless(model, frame) if isinstance(chosen, TimeSplit) else "",
     )
-    _refuse_thin(model, rows, parts)
+    _refuse_thin(model, frame, parts)
     return parts
+
+
+def _read_of(model: ModelIdentity, rows: pa.Table, split: Split | None) -> list[str]:
+    if isinstance(split, GroupSplit) and split.column not in rows.column_names:
+        where = f"{model.address}/train.split.column"
+        raise DataNotFitError.missing_columns(where, [split.column], rows.column_names)
+    return [model.target, *([model.event_time] if model.event_time else [])]
+
+
+def _decided_by(model: ModelIdentity, rows: pa.Table, split: Split) -> tuple[str, ...]:
+    """Name the columns that decide a row's side: a corrected target must not change it."""
+    if isinstance(split, GroupSplit):
+        return (split.column,)
+    return model.key or tuple(name for name in rows.column_names if name != model.target)
 
 
 def default_split(model: ModelIdentity, rows: pd.DataFrame) -> Split:
@@ -52,37 +82,42 @@ def default_split(model: ModelIdentity, rows: pd.DataFrame) -> Split:
     return StratifiedSplit() if model.task.is_classification else RandomSplit()
 
 
-def _held_out(model: ModelIdentity, rows: pd.DataFrame, split: Split, seed: int) -> np.ndarray:
-    chance = np.random.default_rng(seed)
-    match split:
-        case TimeSplit():
-            times = rows[str(model.event_time)]
-            return np.asarray(times > times.max() - split.holdout)
-        case RandomSplit():
-            return _some(len(rows), split.holdout, chance)
-        case GroupSplit():
-            return _held_groups(model, rows, split, chance)
-        case StratifiedSplit():
-            held = np.zeros(len(rows), dtype=bool)
-            for places in rows.groupby(model.target, sort=True).indices.values():
-                held[places] = _some(len(places), split.holdout, chance)
-            return held
-
-
-def _held_groups(
-    model: ModelIdentity, rows: pd.DataFrame, split: GroupSplit, chance: np.random.Generator
+def _held_by_hash(
+    model: ModelIdentity,
+    frame: pd.DataFrame,
+    split: RandomSplit | StratifiedSplit | GroupSplit,
+    marks: np.ndarray,
 ) -> np.ndarray:
-    if split.column not in rows:
-        where = f"{model.address}/train.split.column"
-        raise DataNotFitError.missing_columns(where, [split.column], [str(one) for one in rows])
-    codes, groups = pd.factorize(rows[split.column], sort=True, use_na_sentinel=False)
-    return _some(len(groups), split.holdout, chance)[codes]
-
-
-def _some(count: int, share: float, chance: np.random.Generator) -> np.ndarray:
-    held = np.zeros(count, dtype=bool)
-    held[chance.permutation(count)[: max(1, round(count * share))]] = True
+    if not isinstance(split, StratifiedSplit):
+        return marks <= _last_held(marks, split.holdout)
+    held = np.zeros(len(frame), dtype=bool)
+    for places in frame.groupby(model.target, sort=True).indices.values():
+        held[places] = marks[places] <= _last_held(marks[places], split.holdout)
     return held
+
+
+def _last_held(marks: np.ndarray, share: float) -> np.uint64:
+    """Choose the largest mark that is held out: the share of all marks that there can be.
+
+    That is the same for every table, so that more rows move no row to the other side. Only of a few
+    rows the lowest marks are taken by their rank, up to ten of them, so that none are missing.
+    """
+    known = np.unique(marks)
+    by_share = int(np.searchsorted(known, np.uint64(share * 2.0**64)))
+    by_rank = max(1, min(_LEAST, round(len(known) * share)))
+    count = min(max(by_share, by_rank), max(len(known) - 1, 1))
+    return np.uint64(known[count - 1]) if len(known) else np.uint64(0)
+
+
+def _note_of_timeless(model: ModelIdentity, frame: pd.DataFrame) -> str:
+    missing = int(frame[model.event_time].isna().sum()) if model.event_time else 0
+    if not missing:
+        return ""
+    # Held out they would be judged as the newest rows, which nobody knows them to be.
+    return (
+        f"{missing:,} rows have no {model.event_time!r} and are among the training rows; an "
+        "expectation that it is not null keeps such rows out."
+    )
 
 
 def _refuse_timeless(model: ModelIdentity, rows: pd.DataFrame) -> None:
@@ -137,19 +172,37 @@ def _refuse_classes(model: ModelIdentity, target: "pd.Series[Any]", parts: Parts
 
 
 def judge_apart(
-    model: ModelIdentity, features: pd.DataFrame, rows: pd.DataFrame, parts: Parts
+    model: ModelIdentity, features: pd.DataFrame, rows: pa.Table, parts: Parts
 ) -> Check:
-    """Say whether a key stands on both sides, and how many holdout rows equal a training row."""
-    equal = _shared([features, rows[[model.target]]], parts)
+    """Compare what really stands on both sides: what must be on one side only, and equal rows.
+
+    The first is a refusal. The second is one that only warns: a row that differs from a training row
+    in its key alone is a copy under another name, or one of many alike where values are few.
+    """
+    equal = _shared([features, rows.select([model.target]).to_pandas()], parts)
     told = (
         f"{len(parts.train):,} training and {len(parts.holdout):,} holdout rows; {equal:,} holdout "
-        "rows equal a training row in every feature and the target."
-    )
-    twice = _shared([rows[list(model.key)]], parts) if model.key else 0
-    if twice:
-        because = f"{twice:,} holdout rows have a key that is in the training rows too. {told}"
+        f"rows equal a training row in every feature and the target. {parts.note}"
+    ).strip()
+    if both := _on_both_sides(rows.select(parts.apart), parts):
+        named = ", ".join(parts.apart) if len(parts.apart) <= 3 else "all inputs"
+        because = f"{both:,} holdout rows have a value of {named} that is in the training rows too. {told}"
         return Check(name=APART, outcome=Outcome.REFUSED, because=because)
+    if copies := _on_both_sides(rows.drop_columns(list(model.key)), parts):
+        because = (
+            f"{copies:,} holdout rows equal a training row in all but the key, so the metrics may "
+            f"flatter. If they are copies, remove them, or split by group. {told}"
+        )
+        return Check(
+            name=APART, outcome=Outcome.REFUSED, because=because, severity=Severity.WARNING
+        )
     return Check(name=APART, outcome=Outcome.PASSED, because=told)
+
+
+def _on_both_sides(rows: pa.Table, parts: Parts) -> int:
+    """Count the holdout rows whose content a training row has."""
+    marks = row_marks(rows)
+    return int(np.isin(marks[parts.holdout], marks[parts.train]).sum())
 
 
 def _shared(frames: Sequence[pd.DataFrame], parts: Parts) -> int:

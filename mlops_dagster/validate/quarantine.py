@@ -1,5 +1,6 @@
 """Rows that were kept out of a model: who is there and why, and how mended ones come back."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,28 +11,28 @@ import pyarrow.compute as pc
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.errors import DataNotFitError
 from mlops_dagster.stores.content import digest_of_table
+from mlops_dagster.stores.held_rows import (
+    HELD,
+    INSTANT,
+    held_rows,
+    refused_batches,
+    refused_state,
+    standing,
+    waiting_rows,
+)
+from mlops_dagster.stores.held_rows import QUARANTINE as NOUN
+from mlops_dagster.stores.row_text import conform, from_text, to_text
 from mlops_dagster.stores.tables import BATCH, TableStore, TableVersion
-from mlops_dagster.validate.row_text import conform, from_text, to_text
 from mlops_dagster.validate.ruling import Complaint
 from mlops_dagster.workbench import StepContext, Workbench
-
-NOUN = "quarantine"
-_INSTANT = pa.timestamp("us", tz="UTC")
-SCHEMA = pa.schema(
-    [
-        (BATCH, pa.int64()),
-        ("reason", pa.string()),
-        ("expectation", pa.string()),
-        ("row", pa.string()),
-        ("quarantined_at", _INSTANT),
-        ("replayed_at", _INSTANT),
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """The rows of one batch in quarantine: how many there are, and how many still wait."""
+    """The rows of one batch in quarantine: how many there are, and how many still wait.
+
+    A row waits until it is replayed, or a newer row takes its place in `raw_data`.
+    """
 
     batch: int
     rows: int
@@ -39,6 +40,14 @@ class Held:
     expectations: tuple[str, ...]
     reason: str
     quarantined_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """How many rows went back to `raw_data`, and how many stayed out since a newer row is there."""
+
+    rows: int
+    replaced: int
 
 
 def keep_out(
@@ -49,9 +58,11 @@ def keep_out(
     complaints: Mapping[int, Complaint],
     batch: int,
     at: datetime,
+    refused: bool = False,
 ) -> None:
-    """Put a batch's rows into quarantine; the same again puts nothing twice."""
-    if not complaints and tables.latest(name) is None:
+    """Put a batch's rows into quarantine, all of them when it was `refused`; again puts none twice."""
+    latest = tables.latest(name)
+    if not complaints and latest is None:
         return
     positions = sorted(complaints)
     texts = to_text(rows.drop_columns([BATCH]).take(pa.array(positions, pa.int64())))
@@ -63,25 +74,41 @@ def keep_out(
             "row": text,
             "quarantined_at": at,
             "replayed_at": None,
+            "by_row": complaints[position].by_row,
         }
         for position, text in zip(positions, texts, strict=True)
     ]
-    tables.replace(name, pa.Table.from_pylist(entries, schema=SCHEMA), where={BATCH: batch})
+    others = {one for one in refused_batches(latest) if one != batch}
+    tables.replace(
+        name,
+        pa.Table.from_pylist(entries, schema=HELD),
+        where={BATCH: batch},
+        state=refused_state(others | {batch} if refused else others),
+    )
 
 
 def listed(bench: Workbench, model: ModelIdentity) -> list[Held]:
     """List the batches that have rows in quarantine, oldest first."""
-    entries = _entries(bench, model)
-    return [_held(entries, batch) for batch in sorted(set(entries[BATCH].to_pylist()))]
+    entries = held_rows(bench.tables, f"{model.address}/{NOUN}")
+    waiting = Counter(waiting_rows(bench.tables, model.address, key=model.key)[BATCH].to_pylist())
+    return [
+        _held(entries, batch, waiting=waiting[batch])
+        for batch in sorted(set(entries[BATCH].to_pylist()))
+    ]
 
 
 def export(bench: Workbench, model: ModelIdentity, *, batch: int | None = None) -> pa.Table:
     """Read the waiting rows with the source's own columns and types, to be mended.
 
     `_batch`, `_expectation` and `_reason` say where each is from and why it is here; they are ignored
-    when the rows come back.
+    when the rows come back. Raises: DataNotFitError when no row of `batch` waits.
     """
-    entries = _waiting(_entries(bench, model), batch)
+    entries = waiting_rows(bench.tables, model.address, key=model.key)
+    if batch is not None:
+        waiting = sorted(set(entries[BATCH].to_pylist()))
+        if batch not in waiting:
+            raise DataNotFitError(_no_rows(f"{model.address}/{NOUN}", batch, waiting))
+        entries = entries.filter(pc.equal(entries[BATCH], batch))
     raw = bench.tables.latest(f"{model.address}/raw_data")
     if raw is None:
         return pa.table({})
@@ -92,57 +119,68 @@ def export(bench: Workbench, model: ModelIdentity, *, batch: int | None = None) 
     return rows
 
 
-def replay(context: StepContext, *, batch: int, mended: pa.Table | None = None) -> int:
+def replay(context: StepContext, *, batch: int, mended: pa.Table | None = None) -> Replayed:
     """Take a batch's waiting rows back, mended or as they are; the next validation judges them anew.
 
-    They become a new batch of `raw_data`, where a row with a known key replaces the old one. With a
-    key only the mended rows leave the quarantine; without one all of the batch must come back.
-    Gives the number of rows. Raises: DataNotFitError; nothing was changed.
+    They become a new batch of `raw_data`, where a row with a known key replaces the old one; a row that
+    a newer one has replaced there stays out. With a key only the mended rows leave the quarantine;
+    without one all of the batch must come back.
+    Raises: DataNotFitError; nothing was changed.
     """
     tables, model = context.bench.tables, context.model
     where = f"{model.address}/{NOUN}"
     with context.lock("raw_data"), context.lock(NOUN):
-        entries = _entries(context.bench, model)
-        waiting = _waiting(entries, batch)
+        entries = held_rows(tables, where)
+        own = entries.filter(
+            pc.and_(pc.equal(entries[BATCH], batch), pc.is_null(entries["replayed_at"]))
+        )
         raw = tables.latest(context.table("raw_data"))
-        if raw is None or not waiting.num_rows:
-            message = (
-                f"{where}: no rows of batch {batch} wait. "
-                f"Batches with waiting rows: {_waiting_batches(entries)}."
-            )
-            raise DataNotFitError(message)
-        held = from_text(waiting["row"].to_pylist(), _own(raw.schema), where=where)
+        if raw is None or not own.num_rows:
+            waiting = waiting_rows(tables, model.address, key=model.key)[BATCH].to_pylist()
+            raise DataNotFitError(_no_rows(where, batch, sorted(set(waiting))))
+        held = from_text(own["row"].to_pylist(), _own(raw.schema), where=where)
         rows = held if mended is None else conform(mended, _own(raw.schema), where=where)
         back = _returned(held, rows, key=model.key, where=where)
-        _bring_back(tables, raw, rows, batch=batch, held=held.num_rows, key=model.key)
-        marked = _marked(entries, waiting, back=back, batch=batch, at=context.at)
-        tables.replace(context.table(NOUN), marked, where={BATCH: batch})
-    return int(rows.num_rows)
+        # A kill after this commit and before the mark in the quarantine must not add the rows twice.
+        token = f"{batch}:{digest_of_table(rows)}"
+        taken = rows
+        if raw.state.get("last_replay") != token:
+            stands = standing(own, raw, tables.dataset(raw.ref.name), model.key).to_pylist()
+            taken = _not_replaced(held, rows, stands=stands, key=model.key)
+            if not taken.num_rows:
+                message = (
+                    f"{where}: {rows.num_rows} rows of batch {batch} were replaced by newer ones since. "
+                    "There is nothing to take back; mend the source if the newer ones are wrong."
+                )
+                raise DataNotFitError(message)
+            back = [given and stood for given, stood in zip(back, stands, strict=True)]
+            _bring_back(tables, raw, taken, batch=batch, token=token, key=model.key)
+        marked = _marked(entries, own, back=back, batch=batch, at=context.at)
+        tables.replace(where, marked, where={BATCH: batch})
+    return Replayed(rows=taken.num_rows, replaced=rows.num_rows - taken.num_rows)
 
 
-def _entries(bench: Workbench, model: ModelIdentity) -> pa.Table:
-    name = f"{model.address}/{NOUN}"
-    if bench.tables.latest(name) is None:
-        return SCHEMA.empty_table()
-    return bench.tables.read(name).select(SCHEMA.names).cast(SCHEMA)
+def _no_rows(where: str, batch: int, waiting: Sequence[int]) -> str:
+    return f"{where}: no rows of batch {batch} wait. Batches with waiting rows: {list(waiting)}."
 
 
-def _waiting(entries: pa.Table, batch: int | None) -> pa.Table:
-    waiting = entries.filter(pc.is_null(entries["replayed_at"]))
-    return waiting if batch is None else waiting.filter(pc.equal(waiting[BATCH], batch))
+def _not_replaced(
+    held: pa.Table, rows: pa.Table, *, stands: Sequence[bool], key: tuple[str, ...]
+) -> pa.Table:
+    """Leave out the rows whose place a newer one has taken."""
+    if not key:
+        return rows if all(stands) else rows.slice(0, 0)
+    standing_keys = set(_keys(held.filter(pa.array(stands)), key))
+    return rows.filter(pa.array([one in standing_keys for one in _keys(rows, key)], pa.bool_()))
 
 
-def _waiting_batches(entries: pa.Table) -> list[int]:
-    return sorted(set(_waiting(entries, None)[BATCH].to_pylist()))
-
-
-def _held(entries: pa.Table, batch: int) -> Held:
+def _held(entries: pa.Table, batch: int, *, waiting: int) -> Held:
     own = entries.filter(pc.equal(entries[BATCH], batch))
     named = {name for text in own["expectation"].to_pylist() for name in text.split(", ")}
     return Held(
         batch=batch,
         rows=own.num_rows,
-        waiting=own["replayed_at"].null_count,
+        waiting=waiting,
         expectations=tuple(sorted(named)),
         reason=str(own["reason"][0].as_py()),
         quarantined_at=own["quarantined_at"][0].as_py(),
@@ -184,34 +222,21 @@ def _bring_back(
     rows: pa.Table,
     *,
     batch: int,
-    held: int,
+    token: str,
     key: tuple[str, ...],
 ) -> None:
-    # A kill after this commit and before the mark in the quarantine must not add the rows twice.
-    token = f"{batch}:{digest_of_table(rows)}"
-    if raw.state.get("last_replay") == token:
-        return
     number = int(raw.state.get("batch", "0")) + 1
     state = {"batch": str(number), "last_replay": token}
     numbered = rows.append_column(BATCH, pa.array([number] * rows.num_rows, pa.int64()))
     name = raw.ref.name
+    # Of a snapshot that was refused as a whole nothing else is in the table.
+    alone = raw.state.get("snapshot_batch") == str(batch) and rows.num_rows == raw.ref.rows
     if key:
         tables.upsert(name, numbered, key=key, state=state)
-    elif raw.state.get("mode") == "snapshot" and _is_whole(raw, batch=batch, held=held):
+    elif raw.state.get("mode") == "snapshot" and alone:
         tables.overwrite(name, numbered, state=state | {"snapshot_batch": str(number)})
     else:
         tables.append(name, numbered, state=state)
-
-
-def _is_whole(raw: TableVersion, *, batch: int, held: int) -> bool:
-    """Tell whether a snapshot was refused as a whole. A newer one makes the old rows history."""
-    if raw.state.get("snapshot_batch") != str(batch):
-        message = (
-            f"{raw.ref.name}: batch {batch} was a snapshot that a newer one replaced. "
-            "Mend the source instead; its next snapshot is judged as a whole."
-        )
-        raise DataNotFitError(message)
-    return held == raw.ref.rows
 
 
 def _marked(
@@ -219,6 +244,6 @@ def _marked(
 ) -> pa.Table:
     own = entries.filter(pc.equal(entries[BATCH], batch))
     earlier = own.filter(pc.is_valid(own["replayed_at"]))
-    times = pa.array([at if returned else None for returned in back], _INSTANT)
+    times = pa.array([at if returned else None for returned in back], INSTANT)
     index = waiting.schema.get_field_index("replayed_at")
     return pa.concat_tables([earlier, waiting.set_column(index, "replayed_at", times)])

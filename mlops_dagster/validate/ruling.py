@@ -9,10 +9,11 @@ from mlops_dagster.validate.suite import Verdict, needed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complaint:
-    """Why one row is kept out, and by which expectation."""
+    """Why one row is kept out, and by which expectation; not `by_row`: with its batch alone."""
 
     expectation: str
     reason: str
+    by_row: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,25 +38,33 @@ def rule(batch: int, rows: int, verdicts: Sequence[Verdict]) -> Ruling:
     broken = [one for one in verdicts if one.critical and not one.holds]
     complaints = _by_row([one for one in verdicts if one.critical])
     if not broken:
-        out = f", {len(complaints)} rows to quarantine" if complaints else ""
+        out = f", {len(complaints)} rows to quarantine: {_told(verdicts)}" if complaints else "."
         return Ruling(
             batch=batch,
             rows=rows,
             accepted=True,
-            because=f"Batch {batch}: {rows - len(complaints)} rows accepted{out}.",
+            because=f"Batch {batch}: {rows - len(complaints)} rows accepted{out}",
             verdicts=verdicts,
             kept_out=complaints,
         )
     named = ", ".join(one.name for one in broken)
-    whole = Complaint(expectation=named, reason=f"The batch was refused by {named}.")
+    whole = Complaint(expectation=named, reason=f"The batch was refused by {named}.", by_row=False)
     return Ruling(
         batch=batch,
         rows=rows,
         accepted=False,
-        because=f"Batch {batch} ({rows} rows) was refused by {named}: {broken[0].because}",
+        because=(
+            f"Batch {batch} ({rows} rows) was refused by {named}: {broken[0].because} All its rows are "
+            "in quarantine. Mend the source, or export the rows, mend them and replay them "
+            "(mlops-dagster quarantine)."
+        ),
         verdicts=verdicts,
         kept_out={position: _joined(complaints.get(position), whole) for position in range(rows)},
     )
+
+
+def _told(verdicts: Sequence[Verdict]) -> str:
+    return " ".join(one.because for one in verdicts if one.critical and one.rows)
 
 
 def checks(rulings: Sequence[Ruling]) -> tuple[Check, ...]:
@@ -81,10 +90,21 @@ def _check(name: str, told: Sequence[tuple[Ruling, Verdict]], *, go_on: bool) ->
     return Check(
         name=name,
         outcome=Outcome.REFUSED if broken else Outcome.PASSED,
-        because=" ".join(f"Batch {at.batch}: {one.because}" for at, one in (broken or told)[-3:]),
+        because=" ".join(
+            f"Batch {at.batch}: {one.because}{_consequence(one)}"
+            for at, one in (broken or told)[-3:]
+        ),
         severity=severity,
         shown=_shown(ruling, verdict),
     )
+
+
+def _consequence(verdict: Verdict) -> str:
+    if not verdict.critical:
+        return "" if verdict.holds else " It only warns."
+    if not verdict.holds:
+        return " The batch is refused."
+    return " These rows go to quarantine." if verdict.rows else ""
 
 
 def _shown(ruling: Ruling, verdict: Verdict) -> dict[str, Shown]:
@@ -128,4 +148,8 @@ def _joined(first: Complaint | None, second: Complaint) -> Complaint:
     if first is None:
         return second
     names = dict.fromkeys((*first.expectation.split(", "), *second.expectation.split(", ")))
-    return Complaint(expectation=", ".join(names), reason=f"{first.reason} {second.reason}")
+    return Complaint(
+        expectation=", ".join(names),
+        reason=f"{first.reason} {second.reason}",
+        by_row=first.by_row or second.by_row,
+    )

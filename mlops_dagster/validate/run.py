@@ -15,8 +15,8 @@ from mlops_dagster.stores.described import (
     sample,
     time_span,
 )
+from mlops_dagster.stores.held_rows import QUARANTINE
 from mlops_dagster.stores.tables import BATCH, TableStore, TableVersion
-from mlops_dagster.validate.quarantine import NOUN as QUARANTINE
 from mlops_dagster.validate.quarantine import keep_out
 from mlops_dagster.validate.report import write_report
 from mlops_dagster.validate.ruling import Ruling, checks, rule
@@ -119,6 +119,7 @@ def _keep(context: StepContext, source: TableVersion, rows: pa.Table, *, ruling:
             complaints=ruling.kept_out,
             batch=ruling.batch,
             at=context.at,
+            refused=not ruling.accepted,
         )
     state = {JUDGED_TO: str(ruling.batch)}
     if not ruling.accepted:

@@ -158,10 +158,16 @@ def shorten(value: Any) -> str:
 def _by_row(expectation: ExpectationSpec, result: dict[str, Any], *, sample: Sequence[str]) -> str:
     count, rows = result["unexpected_count"], result["element_count"]
     share = float(result.get("unexpected_percent") or 0.0)
-    mostly = expectation.kwargs.get("mostly", 1.0)
-    allowed = f"at least {float(str(mostly)):.4g} must meet it"
+    missing = result.get("missing_count") or 0
+    # Great Expectations counts its share among the rows that have a value.
+    of = f"{rows - missing} rows that have a value" if missing else f"{rows} rows"
     shown = f", such as {', '.join(sample)}" if sample else ""
-    return f"{count} of {rows} rows ({share:.4g} %) do not meet {needed(expectation)}{shown}; {allowed}."
+    return f"{count} of {of} ({share:.4g} %) do not meet {needed(expectation)}{shown}; {_allowed(expectation)}."
+
+
+def _allowed(expectation: ExpectationSpec) -> str:
+    mostly = float(str(expectation.kwargs.get("mostly", 1.0)))
+    return "all rows must" if mostly == 1.0 else f"at least {mostly * 100:.6g} % of rows must"
 
 
 def _as_whole(expectation: ExpectationSpec, result: dict[str, Any]) -> str:

@@ -61,4 +61,4 @@ def the_project_is_tested_and_checked(project: Path) -> None:
     wrong = run("mlops-dagster", "check", folder=project)
     assert wrong.returncode == 1
     assert "'n_estimator' is not known. Did you mean 'n_estimators'" in wrong.stdout
-    assert wrong.stderr == "Error: 1 of 8 do not hold.\n"
+    assert wrong.stderr == "Error: 1 of 9 do not hold.\n"

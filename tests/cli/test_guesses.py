@@ -1,6 +1,7 @@
 import pandas as pd
 import pytest
 
+from mlops_dagster.cli.column_kinds import has_decimal_comma
 from mlops_dagster.cli.guesses import guess
 from mlops_dagster.cli.sample import Address, find_table, read_sample
 from mlops_dagster.declaration import Task
@@ -55,6 +56,30 @@ def test_a_date_or_an_amount_in_every_row_is_no_key():
     amounts = [f"{number * 1001:,}" for number in range(40)]
     rows = pd.DataFrame({"datum": days, "amount": amounts, "late": [0, 1] * 20})
     assert guess(rows, target="late").key == ()
+
+
+def test_a_date_with_the_day_first_is_left_out_and_told():
+    days = pd.date_range("2024-01-01", periods=40).strftime("%d.%m.%Y")
+    rows = pd.DataFrame(
+        {"day": days, "size": [float(n % 7) for n in range(40)], "late": [0, 1] * 20}
+    )
+    guesses = guess(rows, target="late")
+    assert guesses.inputs == ("size",)
+    assert "dates such as '01.01.2024', not as ISO 8601" in guesses.excluded["day"]
+
+
+@pytest.mark.parametrize(
+    ("values", "comma"),
+    [
+        (["1,5", "2", None], True),
+        (["1,000", "2,500"], False),
+        (["1,000", "2,5"], True),
+        (["a,b"], False),
+        (["12"], False),
+    ],
+)
+def test_a_decimal_comma_is_told_from_thousands(values, comma):
+    assert has_decimal_comma(pd.Series(values)) is comma
 
 
 def test_of_two_times_the_finer_one_says_when_a_row_happened():

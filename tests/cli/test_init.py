@@ -100,6 +100,18 @@ def test_a_csv_file_of_another_kind_is_read_and_declared_as_it_was_said(tmp_path
     assert (source.options.delimiter, source.options.encoding) == (";", "latin-1")
 
 
+def test_a_decimal_comma_is_read_once_it_is_said(tmp_path):
+    lines = [f"{n % 7},{n % 10}5;{n % 3};{n % 2}" for n in range(40)]
+    (tmp_path / "visits.csv").write_text("\n".join(["size;place;left", *lines]))
+    said = ["visits", "--data", tmp_path / "visits.csv", "--delimiter", ";", "--target", "left"]
+    refused = init(*said, folder=tmp_path / "p")
+    assert "'size' holds numbers with a decimal comma, such as '0,05'" in refused.stderr
+    assert not (tmp_path / "p").exists()
+    result = init(*said, "--decimal", ",", folder=tmp_path / "p")
+    assert result.exit_code == 0, result.output
+    assert "# given size: float64" in (tmp_path / "p/visits/lifecycle.yaml").read_text()
+
+
 def test_a_password_never_reaches_a_file_or_the_screen(tables, tmp_path):
     url = f"sqlite://ada:secret@/{tables / 'cellar.db'}"
     result = init("wine", "--data", url, "--target", "target", folder=tmp_path / "p")

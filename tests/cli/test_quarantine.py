@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from mlops_dagster.cli.main import main
+from mlops_dagster.cli.status_facts import facts
 from mlops_dagster.stores.tables import BATCH
 from mlops_dagster.validate.quarantine import keep_out
 from mlops_dagster.validate.ruling import Complaint
@@ -94,3 +95,85 @@ def test_a_wrong_model_names_the_nearest(bench):
     result = quarantine("list", "order")
     assert result.exit_code == 1
     assert "There is no model 'order' in this workspace. Did you mean 'orders'" in result.stderr
+
+
+def test_status_tells_of_waiting_rows(bench, tmp_path):
+    (tmp_path / "home" / "operations.db").unlink(missing_ok=True)
+    assert bench.operations.decisions("orders", "all") == []
+    told = {one.label: one.text for one in facts(bench, "orders")}
+    assert told["quarantine"] == (
+        "1 rows wait in quarantine; see mlops-dagster quarantine list orders"
+    )
+    quarantine("replay", "orders", "--batch", "1")
+    assert "quarantine" not in {one.label: one.text for one in facts(bench, "orders")}
+
+
+def test_rows_that_newer_ones_replaced_are_left_out_and_told(bench):
+    newer = pa.table({"id": [2], "size": [5], "late": [0], BATCH: [2]})
+    state = {"batch": "2", "mode": "keyed", "key": '["id"]'}
+    bench.tables.upsert("orders/all/raw_data", newer, key=["id"], state=state)
+    result = quarantine("replay", "orders", "--batch", "1")
+    assert result.exit_code == 1
+    assert "1 rows of batch 1 were replaced by newer ones since" in result.stderr
+    assert "1 rows, 0 wait" in quarantine("list", "orders").output
+
+
+WORDS = pa.table(
+    {
+        "id": [1, 2, 3, 4],
+        "word": ["NA", "", "007", None],
+        "ok": [True, None, False, True],
+        "late": [0, 1, 0, None],
+    }
+)
+
+
+def test_a_csv_of_refused_rows_comes_back_as_it_was(bench):
+    rows = WORDS.append_column(BATCH, pa.array([2] * 4, pa.int64()))
+    bench.tables.overwrite("orders/all/raw_data", rows, state={"batch": "2", "mode": "keyed"})
+    complaint = Complaint(expectation="size_between", reason="size is -1")
+    keep_out(
+        bench.tables,
+        "orders/all/quarantine",
+        rows,
+        complaints=dict.fromkeys(range(4), complaint),
+        batch=2,
+        at=datetime(2024, 5, 1, tzinfo=UTC),
+        refused=True,
+    )
+    quarantine("export", "orders", "--to", "refused.csv")
+    back = quarantine("replay", "orders", "--batch", "2", "--rows", "refused.csv")
+    assert "4 rows of batch 2 are back" in back.output, back.output
+    raw = bench.tables.read("orders/all/raw_data").drop_columns([BATCH])
+    assert raw.sort_by("id").to_pylist() == WORDS.to_pylist()
+
+
+BAD_FILES = {
+    "no folder": (["export", "orders", "--to", "gone/refused.csv"], "Is its folder there?"),
+    "no batch": (
+        ["export", "orders", "--to", "refused.csv", "--batch", "77"],
+        "no rows of batch 77 wait. Batches with waiting rows: [1]",
+    ),
+    "no file": (["replay", "orders", "--batch", "1", "--rows", "no.csv"], "cannot be read as CSV"),
+    "no number": (
+        ["replay", "orders", "--batch", "1", "--rows", "words.csv"],
+        "column 'size' is int64, and a text does not fit",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD_FILES.values(), ids=BAD_FILES)
+def test_a_file_that_is_no_answer_is_refused_with_a_sentence(arguments, message, bench, tmp_path):
+    (tmp_path / "refused.csv").write_text("kept")
+    (tmp_path / "words.csv").write_text("id,size,late\n2,many,1\n")
+    result = quarantine(*arguments)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert (tmp_path / "refused.csv").read_text() == "kept"
+
+
+def test_nothing_is_written_when_no_row_waits(bench, tmp_path):
+    quarantine("replay", "orders", "--batch", "1")
+    told = quarantine("export", "orders", "--to", "refused.csv")
+    assert told.output == "orders: no refused row waits; refused.csv was not written.\n"
+    assert not (tmp_path / "refused.csv").exists()

@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -50,11 +51,16 @@ def test_the_history_has_who_what_why_and_when(bench):
     ]
 
 
-def test_the_history_tells_what_served_at_a_time(bench):
+def test_MR4_the_history_tells_which_version_was_live_at_a_time_who_put_it_there_and_why(bench):
     promote(bench, None, "1", at=MAY, why="The first version.")
     promote(bench, "1", "2", at=JUNE, why="Better.")
-    assert "version 1 served at 2024-05-15" in ask("history", "churn", "--at", "2024-05-15").output
+    assert ask("history", "churn", "--at", "2024-05-15").output == (
+        "churn: version 1 served at 2024-05-15, put there 2024-05-01 00:00 by ada: The first version.\n"
+    )
+    assert "version 2 served" in ask("history", "churn", "--at", "2024-06-01T02:00+02:00").output
     assert "no version served" in ask("history", "churn", "--at", "2024-04-15").output
+    [live] = json.loads(ask("history", "churn", "--at", "2024-06-15", "--json").output)
+    assert (live["to_version"], live["who"], live["why"]) == ("2", "ada", "Better.")
 
 
 def test_a_time_that_is_none_is_refused(bench):

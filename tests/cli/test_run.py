@@ -70,6 +70,28 @@ def test_a_blocking_check_says_what_it_refused(capsys):
     assert "features" not in told.out or "skipped" in told.out
 
 
+def test_a_refused_candidate_is_told_with_the_way_out(capsys):
+    spec = dg.AssetCheckSpec("candidate_accepted", asset="churn__registered_model", blocking=True)
+
+    @dg.asset(check_specs=[spec])
+    def churn__registered_model():
+        refused = dg.AssetCheckResult(
+            passed=False, check_name="candidate_accepted", description="Version 2 (refused)."
+        )
+        return dg.MaterializeResult(check_results=[refused])
+
+    @dg.asset(deps=[churn__registered_model])
+    def churn__deployment():
+        return None
+
+    assert not run_job(job_of(churn__registered_model, churn__deployment))
+    told = capsys.readouterr().err
+    assert told.splitlines()[-1] == (
+        "Error: registered_model: candidate_accepted: Version 2 (refused). What served before still "
+        "serves. Mend the data, the features or the estimator, or change evaluate.gates, and run again."
+    )
+
+
 def test_a_job_that_no_location_has_is_named():
     with pytest.raises(SpecError, match="No code location has the job 'churn_lifecycle'"):
         find_job([], "churn_lifecycle")

@@ -13,6 +13,8 @@ from datetime import timedelta
 from typing import Self
 
 import httpx2 as httpx
+import pandas as pd
+import pyarrow.compute as pc
 import pytest
 
 from mlops_dagster.clock import wall_now
@@ -25,6 +27,7 @@ from mlops_dagster.serve.endpoint.prediction_log import (
 )
 from mlops_dagster.stores.registry import CHAMPION
 from tests.scoring.models import MODEL, artifact_of, register, save, user_package
+from tests.serve.test_batch import SPEC, accept, as_they_are, run, step
 
 pytestmark = pytest.mark.e2e
 ROW = {"seen": "2026-02-01T05:00:00Z", "size": 3.5}
@@ -45,12 +48,13 @@ class Endpoint:
 
     home: str
     port: int = field(default_factory=free_port)
+    workers: int = 1
 
     def __enter__(self) -> Self:
         environment = {**os.environ, "MLOPS_HOME": self.home, "MLOPS_CLOCK": "wall"}
         command = [sys.executable, "-m", "mlops_dagster.cli.main", "serve", MODEL.name]
         self.process = subprocess.Popen(
-            [*command, "--port", str(self.port)],
+            [*command, "--port", str(self.port), "--workers", str(self.workers)],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -131,11 +135,22 @@ def test_no_acknowledged_answer_is_lost_to_kill_9_under_load_and_none_is_there_t
     assert len(acknowledged) > KILLS * 10
     assert len(set(kept)) == len(kept)
     assert set(acknowledged) <= set(kept)
+    run(step(served), SPEC, accept(served, waiting_row()), join=as_they_are)
+    table = served.tables.read(f"{MODEL.address}/predictions")
+    there = table.filter(pc.equal(table["role"], "live"))["prediction_id"].to_pylist()
+    assert sorted(there) == sorted(kept)
+
+
+def waiting_row() -> pd.DataFrame:
+    seen = pd.to_datetime(["2026-02-01"], utc=True)
+    late = pd.array([None], dtype="float64")
+    return pd.DataFrame({"id": ["p1"], "seen": seen, "size": [1.0], "late": late})
 
 
 def test_DP3_ten_promotions_and_ten_rollbacks_under_load_fail_no_request(served):
     name = MODEL.registered_name
-    with Endpoint(str(served.home)) as endpoint, ThreadPoolExecutor(4) as pool:
+    with Endpoint(str(served.home), workers=2) as endpoint, ThreadPoolExecutor(4) as pool:
+        wait_for(lambda: len(workers_of(served, MODEL)) == 2, what="both workers")
         ended = threading.Event()
         asking = [pool.submit(endpoint.ask_until, ended) for _ in range(4)]
         slowest = 0.0
@@ -143,17 +158,15 @@ def test_DP3_ten_promotions_and_ten_rollbacks_under_load_fail_no_request(served)
             wanted = "2" if turn % 2 == 0 else "1"
             served.registry.set_alias(name, CHAMPION, wanted)
             began = wall_now()
-            wait_for(
-                lambda v=wanted: httpx.get(f"{endpoint.url}/version").json()["version"] == v,
-                what=f"version {wanted}",
-            )
+            workers = await_workers(served, MODEL, wanted, within=WITHIN)
+            assert len(workers) == 2
             slowest = max(slowest, (wall_now() - began).total_seconds())
         ended.set()
         told = [one.result() for one in asking]
     assert all(refused == [] for _, refused, _ in told)
     assert set().union(*(versions for _, _, versions in told)) == {"1", "2"}
     assert sum(len(ids) for ids, _, _ in told) > 20
-    assert slowest < 10  # seconds; no time is promised on a busy machine
+    print(f"slowest swap of both workers: {slowest:.2f} s")  # noqa: T201 - a figure, not a limit
 
 
 def test_MR3_a_rollback_returns_when_the_running_endpoint_answers_from_the_version_before(served):

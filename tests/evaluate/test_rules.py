@@ -1,13 +1,16 @@
 """Each gate says in a sentence what was needed, what it was and by how much."""
 
 import math
+from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from mlops_dagster.evaluate.rules import Scores, SliceScore, check_names, judge
-from mlops_dagster.evaluate.spec import Gate, Threshold
+from mlops_dagster.declaration import Task
+from mlops_dagster.evaluate.rules import Scores, SliceScore, check_names, conclude, judge
+from mlops_dagster.evaluate.spec import EvaluateSpec, Gate, Threshold
 from mlops_dagster.records import Outcome, Severity
+from tests.lifecycle.small import cancer_spec
 
 SLICES = (
     SliceScore(column="carrier", value="UA", rows=900, metrics={"roc_auc": 0.61, "log_loss": 0.50}),
@@ -77,7 +80,7 @@ PASSED, REFUSED, OPEN = Outcome.PASSED, Outcome.REFUSED, Outcome.NOT_APPLICABLE
             PASSED,
             (
                 "All 2 of 4 values of carrier with enough rows pass; worst: AA with 0.5200 "
-                "(n = 800)."
+                "(n = 800). roc_auc cannot be computed for: HA."
             ),
         ),
         (
@@ -191,3 +194,71 @@ def test_every_gate_has_a_check_name_of_its_own():
 def test_a_threshold_has_exactly_one_limit(limits):
     with pytest.raises(ValidationError, match="give exactly one of at_least and at_most"):
         Threshold(metric="roc_auc", **limits)
+
+
+BEATS_CHAMPION = gate("beats_champion", "log_loss")
+NO_ROWS = gate("threshold", "roc_auc", at_least=0.5, slice="carrier", minimum_rows=5_000)
+REACHED = gate("threshold", "roc_auc", at_least=0.6)
+
+
+def concluded(*gates, scores=SCORES):
+    names = check_names(gates)
+    checks = [judge(one, scores, name=name) for one, name in zip(gates, names, strict=True)]
+    return conclude(gates, checks, scores)
+
+
+def first(log_loss: float) -> Scores:
+    return Scores(candidate={"log_loss": log_loss}, dummy={"log_loss": 0.51}, simple={})
+
+
+def test_one_refusal_refuses_and_is_the_reason():
+    outcome, because = concluded(REACHED, BEATS_CHAMPION)
+    assert (outcome, because) == (REFUSED, verdict(BEATS_CHAMPION)[1])
+
+
+def test_a_gate_that_could_not_be_judged_is_told_beside_those_that_passed():
+    outcome, because = concluded(REACHED, NO_ROWS)
+    assert outcome is PASSED
+    assert because.startswith("All 1 judged gates passed. Not judged: threshold_roc_auc_by")
+
+
+def test_a_candidate_that_no_gate_could_judge_is_not_accepted():
+    outcome, because = concluded(NO_ROWS)
+    assert outcome is OPEN
+    assert because.startswith("No gate could be judged, so none passed. Not judged:")
+    assert "No value of carrier has 5,000 rows" in because
+
+
+@pytest.mark.parametrize(("log_loss", "outcome"), [(0.50, PASSED), (0.52, REFUSED)])
+def test_the_dummy_stands_in_for_a_champion_that_does_not_exist_yet(log_loss, outcome):
+    found, because = concluded(BEATS_CHAMPION, scores=first(log_loss))
+    assert found is outcome
+    assert because.startswith("No champion yet, so the dummy stood in: log_loss 0.5")
+    found, _ = concluded(BEATS_CHAMPION, NO_ROWS, scores=first(log_loss))
+    assert found is outcome
+
+
+def test_without_gates_which_has_to_be_declared_every_candidate_is_accepted():
+    assert concluded() == (
+        PASSED,
+        "No gates are declared: it was accepted without being judged.",
+    )
+
+
+def test_gates_that_are_left_out_are_the_dummy_and_the_champion():
+    told = EvaluateSpec().gates_of(Task.BINARY)
+    assert check_names(told) == ["beats_dummy_log_loss", "beats_champion_log_loss"]
+    assert told[1].tolerance == 0.0
+    named = EvaluateSpec(metrics=("mae", "r2")).gates_of(Task.REGRESSION)
+    assert check_names(named) == ["beats_dummy_mae", "beats_champion_mae"]
+    assert check_names(EvaluateSpec().gates_of(Task.REGRESSION))[0] == "beats_dummy_rmse"
+    assert EvaluateSpec(gates=()).gates_of(Task.BINARY) == ()
+
+
+def test_a_declaration_without_any_gate_says_what_is_lost():
+    def losses(**evaluate):
+        place = Path("none.csv")
+        return " ".join(cancer_spec(place, evaluate=evaluate).losses)
+
+    assert "evaluate.gates is empty: every candidate is accepted" in losses(gates=[])
+    assert "gates" not in losses()

@@ -2,6 +2,7 @@ import dataclasses
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from mlops_dagster.declaration import LookupJoin, Task
@@ -116,6 +117,16 @@ def test_a_feature_of_mixed_types_is_named(step, accept, project, parcels):
     context = step()
     with pytest.raises(DataNotFitError, match=r"a feature cannot be kept.*column m"):
         made(context, accept(context, parcels), functions=(f"{module}:mix",))
+
+
+def test_a_row_whose_target_is_not_a_number_is_not_learned_from(step, accept, parcels):
+    context = step()
+    accepted = accept(context, parcels)
+    rows = context.bench.tables.read(accepted.table.name)
+    late = pc.fill_null(rows["late"], float("nan"))
+    rows = rows.set_column(rows.schema.get_field_index("late"), "late", late)
+    ref = context.bench.tables.overwrite(accepted.table.name, rows).ref
+    assert made(context, dataclasses.replace(accepted, table=ref)).table.rows == 390
 
 
 def test_no_labelled_row_is_said(step, accept, parcels):

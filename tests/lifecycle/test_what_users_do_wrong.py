@@ -468,7 +468,7 @@ BAD_DATA = {
         None,
         source(url=NOWHERE),
         StoreError,
-        ("no answer from postgresql+psycopg://ada:***@127.0.0.1:1/shop", "Check the address"),
+        ("no answer from postgresql+psycopg://127.0.0.1:1/shop", "Check the address"),
     ),
     "wrong table": (
         None,

@@ -92,3 +92,10 @@ def test_rows_that_came_and_labels_that_came_late_are_new(rows):
 def test_a_snapshot_of_as_many_rows_is_new_as_a_whole(rows):
     trained = rows.train(rows.replace([1, 2, 3], [1.0, 0.0, 0.0]))
     assert rows.new(rows.replace([2, 3, 4], [0.0, 0.0, None]), trained) == 2
+
+
+def test_a_target_that_is_not_a_number_is_no_label(rows):
+    first = rows.come([1, 2, 3], [1.0, 0.0, float("nan")])
+    assert rows.new(first, None) == 2
+    trained = rows.train(first)
+    assert rows.new(rows.come([4, 5, 6], [float("nan"), 1.0, None]), trained) == 1

@@ -26,12 +26,12 @@ def doubled(rows):
 """
 
 
-def user_package(folder: Path, *, name: str, factor: float = 2.0):
+def user_package(folder: Path, *, name: str, factor: float = 2.0, source: str = SOURCE):
     """Write and import a user's package with a feature function in two modules."""
     (folder / name).mkdir(parents=True)
     (folder / name / "__init__.py").touch()
     (folder / name / "numbers.py").write_text(f"FACTOR = {factor}\n")
-    (folder / name / "features.py").write_text(SOURCE.format(name=name))
+    (folder / name / "features.py").write_text(source.format(name=name))
     sys.path.insert(0, str(folder))
     try:
         return __import__(f"{name}.features", fromlist=["doubled"]).doubled

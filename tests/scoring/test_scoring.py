@@ -11,6 +11,7 @@ import pytest
 from mlops_dagster.errors import DataNotFitError, StoreError
 from mlops_dagster.scoring.by_value import package_model, signature_of
 from mlops_dagster.scoring.loader import load_verified, open_model
+from mlops_dagster.scoring.questions import InputSchema, Question, schema_of
 from mlops_dagster.scoring.rows import decode_inputs, encode_inputs
 from tests.scoring.models import MODEL, artifact_of, register, save, user_package
 
@@ -194,3 +195,28 @@ def test_a_missing_input_is_null_and_an_unknown_column_is_ignored(points, tmp_pa
     made = artifact.features(points[["seen"]].assign(unknown=1))
     assert made["size"].isna().all()
     assert list(made) == artifact.columns
+
+
+def test_a_row_without_a_needed_column_is_refused_by_mlflow_and_by_the_endpoint(points, tmp_path):
+    import mlflow
+
+    function = user_package(tmp_path / "src", name="neededpkg")
+    folder = save(artifact_of(points, function), tmp_path / "model", points, package="neededpkg")
+    with pytest.raises(mlflow.MlflowException, match=r"missing inputs \['size'\]"):
+        mlflow.pyfunc.load_model(str(folder)).predict(points[["seen"]])
+    schema = schema_of(open_model(folder))
+    with pytest.raises(
+        DataNotFitError, match="column 'size' is missing; needed is a number, or null"
+    ):
+        schema.values(Question(rows=[{"seen": "2024-05-01"}]))
+    assert schema.values(Question(rows=[{"seen": None, "size": None}])) == [[None, None]]
+
+
+def test_a_column_that_may_be_left_out_is_null(points):
+    answer = pd.DataFrame({"prediction": [0.0]})
+    signature = signature_of(points[["seen", "size"]], answer, optional=["seen"])
+    assert [one.name for one in signature.inputs if one.required] == ["size"]
+    schema = InputSchema({"seen": "time", "size": "number"}, optional=frozenset({"seen"}))
+    assert schema.values(Question(rows=[{"size": 2}])) == [[None, 2]]
+    with pytest.raises(DataNotFitError, match="column 'seen' is missing"):
+        schema.values(Question(rows=[{"size": 2}], strict=True))

@@ -91,6 +91,16 @@ def test_only_rows_without_an_outcome_are_scored_and_each_says_by_what_and_when(
     assert set(made["scored_at"]) == {pd.Timestamp("2026-03-01", tz="UTC")}
 
 
+def test_a_target_that_is_not_a_number_is_unknown(bench, champion, waiting):
+    accepted = accept(bench, waiting)
+    rows = bench.tables.read(accepted.table.name)
+    late = pa.array([0.0, *[1.0] * 11, *[float("nan")] * 36])
+    place = rows.schema.get_field_index("late")
+    ref = bench.tables.overwrite(accepted.table.name, rows.set_column(place, "late", late)).ref
+    record = run(step(bench), SPEC, replace(accepted, table=ref), join=as_they_are)
+    assert record.new_rows == 36
+
+
 def test_a_batch_prediction_is_exactly_what_mlflow_answers(bench, champion, waiting):
     import mlflow.pyfunc
 

@@ -23,7 +23,7 @@ from mlops_dagster.serve.endpoint.prediction_log import (
     sealed_segments,
 )
 from mlops_dagster.serve.endpoint.worker import Worker
-from mlops_dagster.serve.spec import EndpointSpec
+from mlops_dagster.serve.spec import EndpointSpec, ServeSpec
 from mlops_dagster.stores.registry import CHALLENGER, CHAMPION
 from tests.scoring.models import MODEL, register
 
@@ -347,8 +347,9 @@ def test_DP1_a_promotion_in_steps_moves_the_share_and_tells_how_each_side_does(s
         step = {"number": 0, "share": 0.5, "since": "2026-03-01T00:00:00+00:00"}
         bench.registry.set_tags(NAME, "2", {CANARY_TAG: json.dumps(step)})
         worker.look()
-        client.post("/predict", json={"rows": [{"size": "no number"}]})
         told = ask(40)
+        wrong = {"id": f"p{told.index('1')}", "size": "no number"}
+        assert client.post("/predict", json={"rows": [wrong]}).status_code == 422
         assert 10 < told.count("2") < 30
         worker.look()
         [beat] = bench.operations.workers(MODEL.name, "all", since=START)
@@ -370,6 +371,18 @@ def test_a_token_is_needed_where_it_is_declared(serving):
         assert client.get("/health").status_code == 200
         given = {"Authorization": "Bearer s3cret"}
         assert client.post("/predict", json={"rows": [ROW]}, headers=given).status_code == 200
+
+
+def test_a_token_itself_in_the_declaration_is_refused_and_nothing_is_no_token():
+    assert EndpointSpec(token_from="").token_from == ""
+    with pytest.raises(ValueError, match="needed is the name of an environment variable"):
+        EndpointSpec(token_from="s3cret token")
+
+
+@pytest.mark.parametrize(("section", "name"), [(ServeSpec, "window"), (EndpointSpec, "timeout")])
+def test_a_length_of_nothing_is_refused(section, name):
+    with pytest.raises(ValueError, match="greater than 0"):
+        section.model_validate({name: "0s"})
 
 
 def test_TE10_metrics_count_rows_and_latency_by_version(client):

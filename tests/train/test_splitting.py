@@ -2,11 +2,12 @@ from datetime import timedelta
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from mlops_dagster.declaration import ModelIdentity, Task
 from mlops_dagster.errors import DataNotFitError
-from mlops_dagster.records import Outcome
+from mlops_dagster.records import Outcome, Severity
 from mlops_dagster.train.spec import GroupSplit, RandomSplit, StratifiedSplit, TimeSplit
 from mlops_dagster.train.splitting import Parts, judge_apart, split_rows
 
@@ -23,8 +24,12 @@ ROWS = pd.DataFrame(
 ).sample(frac=1, random_state=3, ignore_index=True)
 
 
+def arrow(rows: pd.DataFrame) -> pa.Table:
+    return pa.Table.from_pandas(rows, preserve_index=False)
+
+
 def sides(split, *, model=MODEL, rows=ROWS, seed=0):
-    parts = split_rows(model, rows, split=split, seed=seed)
+    parts = split_rows(model, arrow(rows), split=split, seed=seed)
     assert sorted([*parts.train, *parts.holdout]) == list(range(len(rows)))
     return rows.iloc[parts.train], rows.iloc[parts.holdout]
 
@@ -36,7 +41,8 @@ def test_PR1_the_newest_rows_are_held_out():
 
 
 def test_PR1_no_group_is_on_both_sides():
-    train, holdout = sides(GroupSplit(column="shop", holdout=0.25))
+    rows = ROWS.assign(late=(ROWS["id"] // 20 % 2).astype(float))
+    train, holdout = sides(GroupSplit(column="shop", holdout=0.25), rows=rows)
     assert not set(train["shop"].fillna("none")) & set(holdout["shop"].fillna("none"))
     assert len(holdout) >= 10
 
@@ -47,9 +53,72 @@ def test_an_unknown_group_column_is_named_with_the_nearest():
 
 
 def test_each_class_is_held_out_in_its_share():
-    train, holdout = sides(StratifiedSplit(holdout=0.2))
-    assert holdout["late"].value_counts().to_dict() == {0.0: 30, 1.0: 10}
-    assert len(train) == 160
+    rows = pd.concat([ROWS.assign(id=ROWS["id"] + 200 * n) for n in range(50)])
+    _, holdout = sides(StratifiedSplit(holdout=0.2), rows=rows)
+    counts = holdout["late"].value_counts()
+    assert counts[0.0] == pytest.approx(1_500, abs=105)
+    assert counts[1.0] == pytest.approx(500, abs=60)
+    _, few = sides(StratifiedSplit(holdout=0.2), rows=rare_class())
+    assert 1 <= (few["late"] == 1.0).sum() <= 4
+
+
+def rare_class() -> pd.DataFrame:
+    """Two hundred rows, five of them of the other class."""
+    return ROWS.assign(late=(ROWS["id"] < 5).astype(float))
+
+
+BY_CHANCE = [
+    RandomSplit(holdout=0.3),
+    StratifiedSplit(holdout=0.3),
+    GroupSplit(column="shop", holdout=0.3),
+]
+MANY = pd.concat(
+    [
+        ROWS.assign(id=ROWS["id"] + 200 * n, shop=[f"s{m}" for m in range(200 * n, 200 * n + 200)])
+        for n in range(20)
+    ],
+    ignore_index=True,
+).assign(size=lambda rows: rows["id"] * 0.5)
+
+
+@pytest.mark.parametrize("split", BY_CHANCE, ids=lambda one: one.kind)
+@pytest.mark.parametrize("key", [("id",), ()], ids=["key", "content"])
+def test_a_row_once_learned_from_is_never_held_out_later(split, key):
+    model = MODEL.model_copy(update={"key": key, "event_time": None})
+    train, holdout = sides(split, model=model, rows=MANY.head(1_500))
+    later = MANY.sample(frac=1, random_state=1)
+    later_train, later_holdout = sides(split, model=model, rows=later)
+    assert not set(train["id"]) & set(later_holdout["id"])
+    assert not set(holdout["id"]) & set(later_train["id"])
+
+
+@pytest.mark.parametrize("split", BY_CHANCE[:2], ids=lambda one: one.kind)
+def test_a_null_that_comes_later_or_a_corrected_target_moves_no_row(split):
+    model = MODEL.model_copy(update={"key": (), "event_time": None})
+    rows = MANY.assign(count=range(len(MANY)))
+    _, holdout = sides(split, model=model, rows=rows)
+    nulled = pa.array([None, *range(1, len(rows))], pa.int64())
+    changed = arrow(rows.assign(late=1 - rows["late"]))
+    changed = changed.set_column(changed.schema.get_field_index("count"), "count", nulled)
+    parts = split_rows(model, changed, split=split, seed=0)
+    assert set(parts.holdout) ^ set(holdout.index) <= {0}
+
+
+@pytest.mark.parametrize("split", BY_CHANCE, ids=lambda one: one.kind)
+def test_copies_of_a_row_without_a_key_are_on_one_side(split):
+    model = MODEL.model_copy(update={"key": (), "event_time": None})
+    rows = pd.concat([MANY.head(1_000)] * 2, ignore_index=True)
+    train, holdout = sides(split, model=model, rows=rows)
+    assert not set(train["id"]) & set(holdout["id"])
+
+
+def test_rows_without_a_time_are_learned_from_and_that_is_said():
+    rows = ROWS.assign(seen=ROWS["seen"].where(ROWS["id"] % 10 > 0))
+    parts = split_rows(MODEL, arrow(rows), split=TimeSplit(holdout=timedelta(days=20)), seed=0)
+    assert not rows["seen"].iloc[parts.holdout].isna().any()
+    assert parts.note.startswith("20 rows have no 'seen' and are among the training rows")
+    check = judge_apart(MODEL, rows[["shop"]], arrow(rows), parts)
+    assert parts.note in check.because
 
 
 def test_without_a_split_the_newest_fifth_is_held_out():
@@ -63,9 +132,9 @@ def test_without_a_split_the_newest_fifth_is_held_out():
 )
 def test_without_times_rows_are_held_out_by_chance(task, kind):
     model = MODEL.model_copy(update={"event_time": None, "task": task})
-    parts = split_rows(model, ROWS, split=None, seed=1)
+    parts = split_rows(model, arrow(ROWS), split=None, seed=1)
     assert f'"kind":"{kind}"' in parts.told
-    assert len(parts.holdout) == 40
+    assert 20 <= len(parts.holdout) <= 60
 
 
 def test_the_seed_decides_who_is_held_out():
@@ -93,19 +162,44 @@ def test_too_little_on_one_side_is_said(rows, split, said):
         sides(split, rows=rows)
 
 
-def judged(rows: pd.DataFrame, features: pd.DataFrame):
-    half = Parts(train=np.arange(100), holdout=np.arange(100, 200), told="")
-    return judge_apart(MODEL, features, rows, half)
+HALF = {"train": np.arange(100), "holdout": np.arange(100, 200), "told": ""}
+
+
+def judged(rows: pd.DataFrame, features: pd.DataFrame, *, model=MODEL, apart=("id",)):
+    return judge_apart(model, features, arrow(rows), Parts(**HALF, apart=apart))
 
 
 def test_PR1_a_key_on_both_sides_is_refused():
     rows = ROWS.assign(id=np.arange(200) % 150)
     check = judged(rows, rows[["shop"]].assign(x=range(200)))
+    assert (check.outcome, check.severity) == (Outcome.REFUSED, Severity.CRITICAL)
+    assert check.because.startswith(
+        "50 holdout rows have a value of id that is in the training rows too."
+    )
+
+
+def test_PR1_a_group_on_both_sides_is_refused():
+    check = judged(ROWS, ROWS[["shop"]], apart=("shop",))
     assert check.outcome is Outcome.REFUSED
-    assert check.because.startswith("50 holdout rows have a key that is in the training rows")
+    assert "100 holdout rows have a value of shop" in check.because
 
 
-def test_PR1_equal_rows_across_the_split_are_counted_and_not_refused():
+def test_PR1_a_copied_row_on_both_sides_is_refused_without_a_key():
+    model = MODEL.model_copy(update={"key": ()})
+    rows = pd.concat([ROWS.head(100), ROWS.head(30), ROWS.tail(70)], ignore_index=True)
+    check = judged(rows, rows[["shop"]], model=model, apart=("id", "seen", "shop"))
+    assert (check.outcome, check.severity) == (Outcome.REFUSED, Severity.CRITICAL)
+    assert check.because.startswith("30 holdout rows have a value of id, seen, shop that")
+
+
+def test_PR1_a_row_copied_under_another_key_warns():
+    rows = pd.concat([ROWS.head(100), ROWS.head(30), ROWS.tail(70)], ignore_index=True)
+    check = judged(rows.assign(id=range(200)), rows[["shop"]])
+    assert (check.outcome, check.severity) == (Outcome.REFUSED, Severity.WARNING)
+    assert check.because.startswith("30 holdout rows equal a training row in all but the key")
+
+
+def test_PR1_equal_features_across_the_split_are_counted_and_not_refused():
     rows = ROWS.assign(late=0.0)
     check = judged(rows, pd.DataFrame({"x": [*range(100), *range(30), *range(200, 270)]}))
     assert check.outcome is Outcome.PASSED

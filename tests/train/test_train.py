@@ -62,7 +62,7 @@ def test_the_model_carries_signature_example_requirements_and_profile(shop, lear
     signature = model.loaded.metadata.signature
     types = {one.name: str(one.type) for one in signature.inputs.inputs}
     assert types["shop"] == types["size"] == "Any"
-    assert not any(one.required for one in signature.inputs.inputs)
+    assert [one.name for one in signature.inputs.inputs if not one.required] == ["id"]
     assert "late" not in types
     assert "scikit-learn==" in (folder / "requirements.txt").read_text()
     assert artifact_sha256(folder) == record.artifact_sha256
@@ -73,6 +73,17 @@ def test_the_model_carries_signature_example_requirements_and_profile(shop, lear
     assert profile.through == 3
     assert profile.predictions.rows == record.holdout.rows
     assert list(profile.predictions.columns) == ["probability"]
+
+
+def test_TE2_the_profile_knows_how_answers_differ_from_window_to_window(shop, learn, parcels):
+    record = learn(parcels, split={"kind": "random", "holdout": 0.3})
+    profile = read_reference(shop.bench.tracking.download(record.model_uri))
+    held = shop.bench.tables.read(record.holdout.name, version=record.holdout.version)
+    days = held["seen"].to_pandas().dt.floor("D")
+    week = (days - days.min()).dt.days // 7
+    complete = week[week < week.max()].value_counts().sort_index()
+    assert [one.rows for one in profile.predictions.windows] == complete.tolist()
+    assert len(complete) >= 13
 
 
 def test_the_model_answers_raw_rows_as_it_does_the_rows_it_was_judged_on(shop, learn, parcels):
@@ -119,10 +130,12 @@ def test_PR1_split_is_time_and_group_aware_and_reports_leaks(shop, learn, parcel
     twice = parcels.assign(id=[n % 390 for n in range(400)])
     refused = learn(twice, split={"kind": "time", "holdout": "14d"})
     assert refused.outcome is Outcome.REFUSED
-    assert refused.because.startswith("10 holdout rows have a key")
+    assert refused.because.startswith("10 holdout rows have a value of id")
     grouped = learn(parcels, split={"kind": "group", "column": "shop", "holdout": 0.25})
     held = shop.bench.tables.read(grouped.holdout.name)["shop"].unique().to_pylist()
-    assert len(held) == 1
+    trained_on = set(parcels["shop"]) - set(held)
+    assert trained_on
+    assert grouped.rows == parcels["shop"].isin(trained_on).sum()
 
 
 @pytest.mark.parametrize(

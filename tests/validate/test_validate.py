@@ -59,8 +59,9 @@ def test_TE3_a_bad_batch_is_refused_and_the_expectation_is_named(open_step, arri
     assert (bad.outcome, bad.new_rows, bad.table.rows) == (Outcome.REFUSED, 0, 2)
     assert bad.because == (
         "Batch 2 (2 rows) was refused by column_values_to_not_be_null__origin: Broken: 1 of 2 rows "
-        "(50 %) do not meet origin: expect_column_values_to_not_be_null, such as null; "
-        "at least 1 must meet it."
+        "(50 %) do not meet origin: expect_column_values_to_not_be_null, such as null; all rows must. "
+        "All its rows are in quarantine. Mend the source, or export the rows, mend them and replay them "
+        "(mlops-dagster quarantine)."
     )
     assert bad.table.digest == good.table.digest
     [null, price] = bad.checks
@@ -89,6 +90,7 @@ def test_of_a_good_and_a_bad_batch_in_one_run_the_good_one_goes_on(open_step, ar
     assert (check.outcome, check.severity) == (Outcome.REFUSED, Severity.WARNING)
     assert "Batch 1 (1 rows) was refused by" in record.because
     assert "Batch 2: 1 rows accepted." in record.because
+    assert check.because.endswith("The batch is refused.")
 
 
 def test_PR3_rejected_rows_go_to_quarantine_with_reason_and_can_be_replayed(open_step, arrive):
@@ -96,7 +98,13 @@ def test_PR3_rejected_rows_go_to_quarantine_with_reason_and_can_be_replayed(open
     spec = suite(mostly(0.5))
     record = run(step, spec, arrive(step, frame(1, 2, 3, price=[5.0, 500.0, 7.0])))
     assert (record.outcome, ids_of(step)) == (Outcome.PASSED, [1, 3])
-    assert record.because == "Batch 1: 2 rows accepted, 1 rows to quarantine."
+    assert record.because == (
+        "Batch 1: 2 rows accepted, 1 rows to quarantine: Holds: 1 of 3 rows (33.33 %) do not meet price: "
+        "expect_column_values_to_be_between (min_value=0, max_value=100, mostly=0.5), such as 500.0; "
+        "at least 50 % of rows must."
+    )
+    [check] = record.checks
+    assert check.because.endswith("at least 50 % of rows must. These rows go to quarantine.")
     [one] = listed(step.bench, step.model)
     assert (one.batch, one.rows, one.waiting) == (1, 1, 1)
     assert one.expectations == ("column_values_to_be_between__price",)
@@ -107,7 +115,7 @@ def test_PR3_rejected_rows_go_to_quarantine_with_reason_and_can_be_replayed(open
 
     waiting = export(step.bench, step.model, batch=1)
     mended = waiting.set_column(waiting.schema.get_field_index("price"), "price", pa.array([50.0]))
-    assert replay(step, batch=1, mended=mended) == 1
+    assert replay(step, batch=1, mended=mended).rows == 1
     assert listed(step.bench, step.model)[0].waiting == 0
     after = run(step, spec, arrive(step))
     assert (after.outcome, ids_of(step)) == (Outcome.PASSED, [1, 2, 3])
@@ -124,7 +132,7 @@ def test_a_refused_batch_can_come_back_row_by_row(open_step, arrive):
     assert held(step)["reason"].str.startswith(("The batch was refused", "Does not meet")).all()
     rows = export(step.bench, step.model)
     assert rows.num_rows == 3
-    assert replay(step, batch=1, mended=rows.filter(pa.array([True, False, True]))) == 2
+    assert replay(step, batch=1, mended=rows.filter(pa.array([True, False, True]))).rows == 2
     assert run(step, suite(NOT_NULL), arrive(step)).outcome is Outcome.PASSED
     assert ids_of(step) == [1, 3]
     assert export(step.bench, step.model)["id"].to_pylist() == [2]
@@ -205,7 +213,8 @@ def test_a_rule_of_the_whole_batch_refuses_it(open_step, arrive):
     assert record.outcome is Outcome.REFUSED
     assert check.name == "table_row_count_to_be_between"
     assert check.because == (
-        "Batch 1: Broken: expect_table_row_count_to_be_between (min_value=3): observed 2."
+        "Batch 1: Broken: expect_table_row_count_to_be_between (min_value=3): observed 2. "
+        "The batch is refused."
     )
     assert len(held(step)) == 2
 
@@ -248,7 +257,7 @@ def test_a_replay_killed_before_its_mark_adds_no_row_twice(open_step, arrive):
     replay(step, batch=1)
     after = step.bench.tables.latest(step.table("raw_data")).ref
     step.bench.tables.replace(step.table("quarantine"), entries, where={BATCH: 1})
-    assert replay(step, batch=1) == 2
+    assert replay(step, batch=1).rows == 2
     assert step.bench.tables.latest(step.table("raw_data")).ref == after
 
 

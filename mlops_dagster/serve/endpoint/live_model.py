@@ -34,6 +34,7 @@ class Loaded:
 class LiveModel:
     """Holds the champion, the one before it, and the challenger where it is wanted.
 
+    With `only`, that version answers, whatever the alias says.
     `look` is called by one thread; the others read `champion`, one reference, which is swapped whole.
     The challenger answers `share` of the keys, or in a staged promotion as many as its tag says;
     `canary` is how many now.
@@ -44,6 +45,7 @@ class LiveModel:
     shadow: bool = False
     share: float = 0.0
     canary: float = 0.0
+    only: str = ""
     champion: Loaded | None = None
     challenger: Loaded | None = None
     before: Loaded | None = None
@@ -78,14 +80,20 @@ class LiveModel:
                 self._tell(f"{type(error).__name__}: {first_line(error)}")
 
     def _follow(self) -> None:
-        wanted = self.registry.by_alias(self.name, CHAMPION)
+        wanted = self._wanted()
         if wanted is None:
             self._tell(f"{self.name} has no version with the alias champion.")
         elif self.champion is None or wanted.version != self.champion.version:
             self._swap(wanted)
         else:
             self._tell("")
-        self._follow_challenger()
+        if not self.only:
+            self._follow_challenger()
+
+    def _wanted(self) -> ModelVersion | None:
+        if self.only:
+            return self.registry.version(self.name, self.only)
+        return self.registry.by_alias(self.name, CHAMPION)
 
     def _swap(self, wanted: ModelVersion) -> None:
         """Load another version whole, and only then let it answer."""

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -32,6 +33,8 @@ class Listening:
     port: int = 8_080
     workers: int = 1
     durability: str = ""
+    apart: str = ""
+    """A folder for the log of a rehearsal, which no table is made from; no worker is announced."""
 
 
 def serve(listening: Listening) -> None:
@@ -84,7 +87,8 @@ def worker_of(bench: Workbench, listening: Listening) -> Worker:
         settings = EndpointSpec.model_validate(
             settings.model_dump() | {"durability": listening.durability}
         )
-    folder = bench.serving_log(listening.model, listening.segment)
+    kept = bench.serving_log(listening.model, listening.segment)
+    folder = Path(listening.apart) if listening.apart else kept
     if folder.exists():
         seal_what_was_left(folder)
     key, event_time = serving.get("key", []), serving.get("event_time")
@@ -102,8 +106,8 @@ def worker_of(bench: Workbench, listening: Listening) -> Worker:
         segment=listening.segment,
         key=key,
         names=[*key, *([event_time] if event_time else [])],
-        beat=bench.operations.beat,
-        leave=bench.operations.leave,
+        beat=None if listening.apart else bench.operations.beat,
+        leave=None if listening.apart else bench.operations.leave,
     )
 
 

@@ -10,13 +10,16 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from mlops_dagster.errors import DataNotFitError
+from mlops_dagster.errors import DataNotFitError, first_line
 from mlops_dagster.stores.schemas import fitted
 
 
 def to_text(rows: pa.Table) -> list[str]:
-    """Write each row as one JSON object."""
-    return [json.dumps(row, default=_told, ensure_ascii=False) for row in rows.to_pylist()]
+    """Write each row as one JSON object, the same row as the same text.
+
+    Names are sorted and nulls left out, so that a column that was added since changes nothing.
+    """
+    return [_written(row) for row in rows.to_pylist()]
 
 
 def from_text(texts: Sequence[str], schema: pa.Schema, *, where: str) -> pa.Table:
@@ -29,15 +32,36 @@ def from_text(texts: Sequence[str], schema: pa.Schema, *, where: str) -> pa.Tabl
 
 
 def conform(rows: pa.Table, schema: pa.Schema, *, where: str) -> pa.Table:
-    """Bring rows that somebody mended to the types of `schema`; times may be text, naive is UTC.
+    """Bring rows that somebody mended to the types of `schema`; all may be text, naive is UTC.
 
     Raises: DataNotFitError when a column is missing or does not fit.
     """
     names = schema.names
     if missing := [name for name in names if name not in rows.column_names]:
         raise DataNotFitError.missing_columns(where, missing, rows.column_names)
-    columns = {name: _instants(rows[name], schema.field(name).type, name, where) for name in names}
+    columns = {name: _read(rows[name], schema.field(name).type, name, where) for name in names}
     return fitted(where, pa.table(columns), schema)
+
+
+def _written(row: dict[str, Any]) -> str:
+    known = {name: value for name, value in row.items() if value is not None}
+    return json.dumps(known, default=_told, ensure_ascii=False, sort_keys=True)
+
+
+def _read(column: pa.ChunkedArray, kind: pa.DataType, name: str, where: str) -> pa.ChunkedArray:
+    if not _is_texts(column.type) or _is_texts(kind) or pa.types.is_timestamp(kind):
+        return _instants(column, kind, name, where)
+    try:
+        return column.cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        message = (
+            f"{where}: column {name!r} is {kind}, and a text does not fit: {first_line(error)}."
+        )
+        raise DataNotFitError(message) from error
+
+
+def _is_texts(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _told(value: object) -> str | float:
@@ -63,7 +87,7 @@ def _column(values: list[Any], field: pa.Field, *, where: str) -> pa.Array:
 
 
 def _instants(column: pa.ChunkedArray, kind: pa.DataType, name: str, where: str) -> pa.ChunkedArray:
-    is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    is_text = _is_texts(column.type)
     if is_text and pa.types.is_timestamp(kind):
         try:
             read = pd.to_datetime(column.to_pandas(), utc=True, format="ISO8601")

@@ -1,0 +1,1 @@
+"""How much an endpoint answers on this machine: driven from a process of its own, told as a table."""
