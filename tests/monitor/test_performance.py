@@ -387,3 +387,49 @@ def test_TE12_answers_of_one_slice_that_drift_while_the_rest_does_not_are_a_find
     assert found["origin=LGA: probability"].outcome is Outcome.REFUSED
     assert found["origin=JFK: probability"].outcome is Outcome.PASSED
     assert "3 slices together" in found["origin=LGA: probability"].because
+
+
+class Longer:
+    """An estimator by formula: the delay, half an hour too long."""
+
+    def predict(self, features: pd.DataFrame) -> np.ndarray:
+        return features["delay"].fillna(0).to_numpy() + 0.5
+
+
+def test_TE4_numbers_are_judged_by_their_absolute_error(open_shop):
+    shop = open_shop(task=Task.REGRESSION)
+
+    def model(version: str):
+        own = type(shop).model(shop, version)
+        own.artifact.task, own.artifact.labels, own.artifact.pipeline = "regression", [], Longer()
+        return own
+
+    shop.model = model
+    weeks = [week_of_rows(number) for number in range(6)]
+    for number, rows in enumerate(weeks):
+        rows["late"] = rows["delay"] + (0.0 if number < 5 else 1.5)
+    validated = shop.arrive(*weeks)
+    shop.crown("1", *weeks[:4])
+    rows = weeks[3]
+    answer = model("1").predict(rows)
+    reference = answer_reference(
+        Task.REGRESSION,
+        Scored(
+            y_true=rows["late"].to_numpy() + np.tile([-0.1, 0.1], 300),
+            y_pred=answer["prediction"].to_numpy(),
+            probability=None,
+            labels=(),
+        ),
+        metrics={},
+        slices=rows[["origin"]],
+        features=model("1").features(rows),
+    )
+    write_answers(shop.folder / "1", reference)
+    shop.at(START + WEEK * 6)
+    spec = MonitorSpec(performance=PerformanceSpec(window=WEEK, metrics=("mae", "r2")))
+    shop.look(replace(validated, newest=START + WEEK * 6), spec)
+    quiet, fallen = shop.findings("performance")
+    assert (quiet.subject, quiet.outcome) == ("mae", Outcome.PASSED)
+    assert quiet.value == pytest.approx(0.5)
+    assert (fallen.outcome, fallen.value) == (Outcome.REFUSED, pytest.approx(1.0))
+    assert shop.findings("estimated_performance") == []
