@@ -5,11 +5,13 @@ MLOPS_HOME ?= .mlops
 export MLOPS_HOME
 export DAGSTER_HOME ?= $(abspath $(MLOPS_HOME))/dagster
 BIN := $(VENV)/bin
+PEERS ?= .venv-peers
 # With it, every process compiles the libraries anew: seconds each.
 unexport PYTHONDONTWRITEBYTECODE
 TEST ?=
 
-.PHONY: help demo test dev check format bench-lifecycle bench-serve bench-batch bench-drift bench-alarms test-fast test-e2e test-browser capabilities clean
+.PHONY: help demo test dev check format bench-lifecycle bench-serve bench-batch bench-drift bench-alarms \
+    test-fast test-e2e test-browser test-peers capabilities clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -31,6 +33,9 @@ test-browser: $(VENV)/.dev ## the endpoint's page in a headless Chromium, if the
 
 dev: $(VENV)/.demo ## the Dagster UI with its daemon and the MLflow UI, on the demo's end state
 	@MLOPS_SENSORS=running MLOPS_CLOCK=replay:$(abspath $(MLOPS_HOME))/clock $(BIN)/mlops-dagster dev
+
+test-peers: $(PEERS)/.made ## estimated performance beside NannyML's, in an environment of its own
+	@PYTHONPATH=. $(PEERS)/bin/python -m pytest -q -o addopts= --import-mode=importlib --noconftest -W ignore tests/peers
 
 check: $(VENV)/.dev ## lint, types, import contracts, dead code, dependencies
 	$(BIN)/ruff check .
@@ -83,3 +88,9 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 $(VENV)/.dev: pyproject.toml constraints.txt
 	$(call install,dev)
 	@touch $(VENV)/.demo
+
+# NannyML needs an older pandas, and statsmodels, which it does not declare.
+$(PEERS)/.made:
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install -q --disable-pip-version-check 'nannyml==0.13.1' 'pandas<3' statsmodels pydantic pytest
+	@touch $@

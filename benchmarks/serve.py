@@ -41,8 +41,13 @@ class Seen:
     windows: dict[Cell, list[Window]] = field(default_factory=dict)
     cpu_ms: dict[Cell, list[float]] = field(default_factory=dict)
     starts: list[float] = field(default_factory=list)
+    start_cpu: list[float] = field(default_factory=list)
     rss: float = 0.0
     pss: float = 0.0
+
+    def start(self, server: Started) -> None:
+        self.starts.append(server.cold_start_s)
+        self.start_cpu.append(cpu_of(server.pid))
 
     def per_second(self, cell: Cell) -> float:
         return statistics.median(one.per_second for one in self.windows[cell])
@@ -95,14 +100,14 @@ def measure(folder: Path, environment: Mapping[str, str]) -> dict[str, Seen]:
     for _ in range(STARTS - 1):
         for name in (OURS, MLFLOW):
             with started(made[name], answers=answers, environment=environment) as server:
-                seen[name].starts.append(server.cold_start_s)
+                seen[name].start(server)
     with ExitStack() as stack:
         servers = {
             name: stack.enter_context(started(command, answers=answers, environment=environment))
             for name, command in made.items()
         }
         for name, server in servers.items():
-            seen[name].starts.append(server.cold_start_s)
+            seen[name].start(server)
         for at in range(ROUNDS):
             one_round(servers, seen, body)
             print(f"round {at + 1} of {ROUNDS} done", file=sys.stderr, flush=True)
@@ -183,11 +188,12 @@ def main() -> None:
         environment = {"MLOPS_HOME": place, "MLOPS_CLOCK": "wall", "OMP_NUM_THREADS": "1"}
         seen = measure(register(home), environment)
     sides = [
-        "| server | cold start s (median, all) | RSS MiB | PSS MiB |",
-        "|---|---|---|---|",
+        "| server | cold start s (median, all) | its CPU s | RSS MiB | PSS MiB |",
+        "|---|---|---|---|---|",
         *(
             f"| {name} | {statistics.median(one.starts):.1f} "
-            f"({', '.join(f'{s:.1f}' for s in one.starts)}) | {one.rss:.0f} | {one.pss:.0f} |"
+            f"({', '.join(f'{s:.1f}' for s in one.starts)}) | "
+            f"{statistics.median(one.start_cpu):.1f} | {one.rss:.0f} | {one.pss:.0f} |"
             for name, one in seen.items()
         ),
     ]

@@ -143,6 +143,74 @@ class LookupJoin(Spec):
         return self
 
 
+class LabelJoin(Spec):
+    """Which prediction a label is of, and when it was true. The latest label of a prediction counts.
+
+    The latest is by `label_time`, among equal times the one that came last. A null label withdraws.
+    """
+
+    prediction_id: str | None = Field(
+        default=None, description="Column that holds the id which came with the answer."
+    )
+    key: tuple[str, ...] = Field(
+        default=(), description="Columns of the same names as the model's key; its default."
+    )
+    label: str = Field(description="Column: the outcome, in the target's own values.")
+    label_time: str | None = Field(
+        default=None, description="Column: since when this label holds; default: since it came."
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.prediction_id is not None and self.key:
+            message = "give prediction_id or key, not both: a label is joined one way"
+            raise ValueError(message)
+        return self
+
+
+BUSINESS = "business_value"
+"""The metric's name: the mean value of a decision."""
+
+
+class BusinessValue(Spec):
+    """What a decision is worth, in a unit of your own: four values of two labels, or a function.
+
+    The metric `business_value` is the mean over all decisions; more is better.
+    """
+
+    true_positive: float | None = Field(default=None, description="Said positive, and it was.")
+    false_positive: float | None = Field(default=None, description="Said positive, and it was not.")
+    true_negative: float | None = Field(default=None, description="Said negative, and it was.")
+    false_negative: float | None = Field(default=None, description="Said negative, and it was not.")
+    function: str | None = Field(
+        default=None,
+        pattern=r"^[\w.]+:[\w.]+$",
+        description="`package.module:function` of (truth, prediction, probability), a value per row.",
+    )
+
+    @property
+    def by_kind(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """What a decision is worth, by what it was and then by what was said, negative first."""
+        return (
+            (self.true_negative or 0.0, self.false_positive or 0.0),
+            (self.false_negative or 0.0, self.true_positive or 0.0),
+        )
+
+    @model_validator(mode="after")
+    def _values_or_function(self) -> Self:
+        four = (self.true_positive, self.false_positive, self.true_negative, self.false_negative)
+        told = [one for one in four if one is not None]
+        if self.function is not None and not told:
+            return self
+        if self.function is not None or len(told) < len(four):
+            message = (
+                "give true_positive, false_positive, true_negative and false_negative, or a function "
+                "alone"
+            )
+            raise ValueError(message)
+        return self
+
+
 def registered_name(model: str, *, segment: str = "all") -> str:
     """Make the name under which a model's versions are registered."""
     return model if segment == "all" else f"{model}--{segment}"

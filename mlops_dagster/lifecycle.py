@@ -39,12 +39,12 @@ JOBS: Mapping[str, tuple[str, str]] = {
     "lifecycle": (
         (
             "raw_data validated_data features trained_model evaluation registered_model deployment "
-            "predictions monitoring"
+            "predictions labels monitoring"
         ),
         "The whole life: take in rows, judge them, train, judge the model, put it live, score, watch.",
     ),
     "update": (
-        "raw_data validated_data predictions monitoring",
+        "raw_data validated_data predictions labels monitoring",
         "Take in new rows, judge them, score them with the champion, and watch them.",
     ),
     "retrain": (
@@ -53,7 +53,10 @@ JOBS: Mapping[str, tuple[str, str]] = {
     ),
     "deploy": ("deployment", "Put the newest accepted version live, if it may."),
     "score": ("predictions", "Score the rows whose target is still unknown."),
-    "monitor": ("monitoring", "Look at the age of data and model, and at drift."),
+    "monitor": (
+        "labels monitoring",
+        "Take in labels, and look at the age of data and model, at drift and performance.",
+    ),
 }
 _DECLARED: dict[str, LifecycleSpec] = {}
 _BUILT: dict[str, Any] = {}
@@ -167,12 +170,17 @@ def stages_of(spec: LifecycleSpec) -> list[Stage]:
             spec.train,
             functions=spec.features.functions,
             reference_window=spec.monitor.drift.window if spec.monitor.drift else timedelta(days=7),
+            slices=spec.sliced,
+            business=spec.evaluate.business,
         ),
         evaluate.build_stage(model, spec.evaluate),
         register.build_stage(model, promotion=spec.deploy.promotion, serving=_serving(spec)),
         deploy.build_stage(model, spec.deploy, ways=partial(answer_every_way, spec)),
         serve.build_stage(model, spec.serve, join=join, joins=joins),
-        monitor.build_stage(model, spec.monitor, join=join, joins=joins),
+        *([ingest.build_labels_stage(model, spec.monitor.labels)] if spec.monitor.labels else []),
+        monitor.build_stage(
+            model, spec.watched, join=join, joins=joins, labels=spec.monitor.labels
+        ),
     ]
 
 
@@ -245,7 +253,8 @@ def _job(spec: LifecycleSpec, name: str, *, prefix: tuple[str, ...]) -> Any:
 
 
 def _selection(spec: LifecycleSpec, name: str, *, prefix: tuple[str, ...]) -> dg.AssetSelection:
-    keys = [asset_key(spec.identity, noun, prefix=prefix) for noun in JOBS[name][0].split()]
+    nouns = [one for one in JOBS[name][0].split() if one != "labels" or spec.monitor.labels]
+    keys = [asset_key(spec.identity, noun, prefix=prefix) for noun in nouns]
     return dg.AssetSelection.assets(*keys)
 
 

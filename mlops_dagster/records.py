@@ -181,7 +181,10 @@ class Finding:
         "model_age",
         "feature_drift",
         "prediction_drift",
+        "slice_drift",
         "performance",
+        "slice_performance",
+        "estimated_performance",
         "failed_check",
         "endpoint_health",
     ]
@@ -247,6 +250,7 @@ NOUNS: dict[str, type[Record]] = {
     "registered_model": RegisteredVersion,
     "deployment": Deployment,
     "predictions": Snapshot,
+    "labels": Snapshot,
     "monitoring": Monitoring,
 }
 

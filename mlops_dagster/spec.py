@@ -5,12 +5,12 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from mlops_dagster.declaration import Duration, ModelIdentity, Spec
+from mlops_dagster.declaration import Duration, ModelIdentity, Spec, Task
 from mlops_dagster.deploy.spec import DeploySpec
 from mlops_dagster.errors import SpecError, nearest
 from mlops_dagster.evaluate.spec import EvaluateSpec
 from mlops_dagster.features.spec import FeaturesSpec
-from mlops_dagster.ingest.spec import IngestSpec
+from mlops_dagster.ingest.spec import IngestSpec, LabelsSpec
 from mlops_dagster.metrics.quality import METRICS, metrics_for
 from mlops_dagster.monitor.spec import MonitorSpec
 from mlops_dagster.notify.spec import NotifySpec
@@ -34,6 +34,15 @@ class AutomationSpec(Spec):
     )
 
 
+class WatchSpec(MonitorSpec):
+    """What is watched once a model serves, and where labels come from."""
+
+    labels: LabelsSpec | None = Field(
+        default=None,
+        description="Labels that come by themselves; those in the rows and as feedback always count.",
+    )
+
+
 # Pydantic takes the setting of the outermost model: a password must not reach a traceback.
 class LifecycleSpec(ModelIdentity, hide_input_in_errors=True):
     """One declaration of a model: who it is, and one section for each room of its life."""
@@ -51,8 +60,8 @@ class LifecycleSpec(ModelIdentity, hide_input_in_errors=True):
     )
     deploy: DeploySpec = Field(default_factory=DeploySpec, description="Who lets a version serve.")
     serve: ServeSpec = Field(default_factory=ServeSpec, description="How rows are scored.")
-    monitor: MonitorSpec = Field(
-        default_factory=MonitorSpec, description="What is watched once a model serves."
+    monitor: WatchSpec = Field(
+        default_factory=WatchSpec, description="What is watched once a model serves."
     )
     retrain: RetrainSpec = Field(default_factory=RetrainSpec, description="When to train again.")
     notify: NotifySpec = Field(
@@ -69,6 +78,26 @@ class LifecycleSpec(ModelIdentity, hide_input_in_errors=True):
     def identity(self) -> ModelIdentity:
         """What every room may know of the model."""
         return ModelIdentity(**{name: getattr(self, name) for name in ModelIdentity.model_fields})
+
+    @property
+    def sliced(self) -> tuple[str, ...]:
+        """The columns whose values are measured apart, when it is judged or when it is watched."""
+        watched = self.monitor.performance.slices if self.monitor.performance else ()
+        return tuple(dict.fromkeys((*self.evaluate.slices, *watched)))
+
+    @property
+    def watched(self) -> MonitorSpec:
+        """What is watched; metrics, slices and worth that are not named are those of `evaluate`."""
+        own, judged = self.monitor, self.evaluate
+        performance = own.performance and own.performance.model_copy(
+            update={
+                "metrics": own.performance.metrics
+                or (*(judged.metrics or metrics_for(self.task)), *judged.own_metrics),
+                "slices": own.performance.slices or judged.slices,
+                "business": own.performance.business or judged.business,
+            }
+        )
+        return MonitorSpec(freshness=own.freshness, drift=own.drift, performance=performance)
 
     @property
     def losses(self) -> tuple[str, ...]:
@@ -107,18 +136,30 @@ class LifecycleSpec(ModelIdentity, hide_input_in_errors=True):
         ]
 
     def _metric_problems(self) -> list[str]:
-        known = sorted(metrics_for(self.task))
+        known = sorted([*metrics_for(self.task), *self.evaluate.own_metrics])
         asked = [("evaluate.metrics", name) for name in self.evaluate.metrics or ()]
         asked += [
             (f"evaluate.gates[{at}].metric", gate.metric)
             for at, gate in enumerate(self.evaluate.gates or ())
         ]
-        return [
+        watched = self.monitor.performance.metrics if self.monitor.performance else ()
+        asked += [("monitor.performance.metrics", name) for name in watched]
+        return self._business_problems() + [
             f"{where}: {name!r} is not {'computed for ' + self.task if name in METRICS else 'known'}. "
             + nearest(name, known)
             for where, name in asked
             if name not in known
         ]
+
+    def _business_problems(self) -> list[str]:
+        business = self.evaluate.business
+        if business and business.function is None and self.task is not Task.BINARY:
+            return [
+                f"evaluate.business: {self.task} needs a function; four values are of two labels."
+            ]
+        if self.train.threshold != 0.5 and self.task is not Task.BINARY:
+            return [f"train.threshold: it chooses between two labels, and this is {self.task}."]
+        return []
 
     def _time_problems(self) -> list[str]:
         problems = []
@@ -126,6 +167,12 @@ class LifecycleSpec(ModelIdentity, hide_input_in_errors=True):
             problems.append("train.split: 'time' needs event_time. Declare it, or use 'random'.")
         if self.ingest.lookback and not self.key:
             problems.append("ingest.lookback: rows read again are only recognised by a key.")
+        labels = self.monitor.labels
+        if labels is not None and not (labels.prediction_id or labels.key or self.key):
+            problems.append(
+                "monitor.labels: nothing joins a label to its prediction. Name its prediction_id, or "
+                "declare the model's key."
+            )
         joined_by_time = [name for name, one in self.ingest.lookups.items() if one.event_time]
         if joined_by_time and not self.event_time:
             problems.append(

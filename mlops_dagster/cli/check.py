@@ -133,6 +133,11 @@ def code_paths(spec: "LifecycleSpec") -> Iterator[tuple[str, str]]:
     for name, lookup in spec.ingest.lookups.items():
         if lookup.kind == "function":
             yield f"ingest.lookups.{name}.path", lookup.path
+    labels, business = spec.monitor.labels, spec.evaluate.business
+    if labels is not None and labels.source.kind == "function":
+        yield "monitor.labels.source.path", labels.source.path
+    if business is not None and business.function is not None:
+        yield "evaluate.business.function", business.function
     for index, path in enumerate(spec.features.functions):
         yield f"features.functions[{index}]", path
 

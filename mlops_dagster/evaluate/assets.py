@@ -43,7 +43,7 @@ def build_stage(model: ModelIdentity, spec: EvaluateSpec) -> Stage:
             StageCheck(name=name, description=_described(gate.model_dump(exclude_none=True)))
             for name, gate in zip(check_names(gates), gates, strict=True)
         ),
-        settings=spec.model_copy(update={"gates": gates}).model_dump(mode="json"),
+        settings=spec.model_copy(update={"gates": gates}).settings,
         identify=identify,
         run=run,
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mlops_dagster.evaluate.scoring import answers_of, quality
-from mlops_dagster.metrics.quality import METRICS
+from mlops_dagster.metrics.quality import greater_is_better
 
 _ROWS = 2_000
 _CELLS = 4_000_000
@@ -33,7 +33,7 @@ def importances(
         for at in range(len(part)):
             own = answers.of(np.arange(len(some)) + at * len(some))
             scores.append(quality([metric], known, own, labels)[metric])
-    sign = 1 if METRICS[metric].greater_is_better else -1
+    sign = 1 if greater_is_better(metric) else -1
     losses = {
         str(name): sign * (scores[0] - one) for name, one in zip(some, scores[1:], strict=True)
     }

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from mlops_dagster.evaluate.spec import BeatsChampion, BeatsDummy, BeatsSimple, Gate, Threshold
-from mlops_dagster.metrics.quality import METRICS
+from mlops_dagster.metrics.quality import greater_is_better
 from mlops_dagster.records import Check, Outcome
 
 SHOWN_VALUES = 20
@@ -201,7 +201,7 @@ def judge_champion(gate: BeatsChampion, scores: Scores) -> tuple[Outcome, str]:
 
 def lead(metric: str, value: float, other: float) -> float:
     """Measure how far a value is ahead; negative when it is behind."""
-    return value - other if METRICS[metric].greater_is_better else other - value
+    return value - other if greater_is_better(metric) else other - value
 
 
 def ahead_word(ahead: float) -> str:

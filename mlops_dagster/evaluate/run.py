@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from mlops_dagster.declaration import BUSINESS
 from mlops_dagster.errors import DataNotFitError
 from mlops_dagster.evaluate.importance import importances
 from mlops_dagster.evaluate.pictures import View, draw_all
@@ -30,10 +31,12 @@ from mlops_dagster.evaluate.scoring import (
 )
 from mlops_dagster.evaluate.show import comparison, slices_table
 from mlops_dagster.evaluate.spec import EvaluateSpec, Threshold
+from mlops_dagster.metrics.losses import loss_name
 from mlops_dagster.metrics.quality import metrics_for
 from mlops_dagster.records import Check, Evaluation, FeatureSet, Outcome, Shown, TrainedModel
 from mlops_dagster.scoring.feature_rows import PREFIX, FeatureRows
 from mlops_dagster.scoring.loader import ScoringModel, open_trained
+from mlops_dagster.scoring.worth import row_values
 from mlops_dagster.stores.content import row_marks
 from mlops_dagster.stores.registry import CHAMPION
 from mlops_dagster.stores.tracking import tracked
@@ -104,7 +107,10 @@ def sit(context: StepContext, spec: EvaluateSpec, trained: TrainedModel) -> Exam
 def wanted(context: StepContext, spec: EvaluateSpec) -> tuple[str, ...]:
     """List what is measured: what was declared and what gates need; else all of the task."""
     asked = spec.metrics or metrics_for(context.model.task)
-    return tuple(dict.fromkeys([*asked, *(gate.metric for gate in spec.gates or ())]))
+    if set(asked) == {BUSINESS}:
+        asked = (BUSINESS, loss_name(context.model.task))
+    of_gates = (gate.metric for gate in spec.gates or ())
+    return tuple(dict.fromkeys([*asked, *of_gates, *spec.own_metrics]))
 
 
 def sliced(spec: EvaluateSpec) -> dict[str, int]:
@@ -139,8 +145,10 @@ def score(
         else Asked()
     )
 
+    worth = row_values(spec.business)
+
     def of(one: Answers) -> dict[str, float]:
-        return quality(exam.metrics, exam.truth, one, exam.labels)
+        return quality(exam.metrics, exam.truth, one, exam.labels, worth=worth)
 
     return Scores(
         candidate=of(exam.answers),
@@ -157,6 +165,7 @@ def score(
             columns=sliced(spec),
             metrics=exam.metrics,
             labels=exam.labels,
+            worth=worth,
         ),
     )
 
@@ -192,21 +201,23 @@ def log(context: StepContext, exam: Exam, scores: Scores, trained: TrainedModel)
 
 def view_of(exam: Exam, scores: Scores) -> View:
     """Gather what is drawn."""
+    # A value of decisions jumps where a probability crosses the threshold: no measure of a feature.
+    metric = next(name for name in exam.metrics if name != BUSINESS)
     return View(
         truth=exam.truth,
         prediction=exam.answers.prediction,
         probability=exam.answers.probability,
         labels=exam.labels,
         slices=scores.largest_slices,
-        slice_metric=exam.metrics[0],
+        slice_metric=metric,
         importances=importances(
             exam.candidate.artifact,
             exam.holdout.features(),
             exam.truth,
-            metric=exam.metrics[0],
+            metric=metric,
             labels=exam.labels,
         ),
-        importance_metric=exam.metrics[0],
+        importance_metric=metric,
     )
 
 
@@ -232,7 +243,7 @@ def version_of(spec: EvaluateSpec, trained: TrainedModel, scores: Scores, outcom
         trained.data_version,
         trained.model_id,
         scores.champion_version,
-        spec.model_dump(mode="json"),
+        spec.settings,
         outcome,
     ]
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -11,6 +11,7 @@ import pandas as pd
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.errors import first_line
 from mlops_dagster.evaluate.rules import SHOWN_VALUES, SliceScore
+from mlops_dagster.metrics.business import RowValues
 from mlops_dagster.metrics.quality import measure
 from mlops_dagster.scoring.artifact import estimator_input
 from mlops_dagster.scoring.feature_rows import FeatureRows
@@ -55,11 +56,21 @@ def answers_of(frame: pd.DataFrame) -> Answers:
 
 
 def quality(
-    metrics: Sequence[str], truth: np.ndarray, answers: Answers, labels: Sequence[Any]
+    metrics: Sequence[str],
+    truth: np.ndarray,
+    answers: Answers,
+    labels: Sequence[Any],
+    *,
+    worth: RowValues | None = None,
 ) -> dict[str, float]:
-    """Measure answers."""
+    """Measure answers; `worth` values each decision."""
     return measure(
-        metrics, truth, answers.prediction, probability=answers.probability, labels=labels
+        metrics,
+        truth,
+        answers.prediction,
+        probability=answers.probability,
+        labels=labels,
+        worth=worth,
     )
 
 
@@ -182,6 +193,7 @@ def slice_scores(
     columns: Mapping[str, int],
     metrics: Sequence[str],
     labels: Sequence[Any],
+    worth: RowValues | None = None,
 ) -> list[SliceScore]:
     """Measure values of slices apart: of each column the 20 largest, and all of so many rows."""
     scores = []
@@ -192,7 +204,7 @@ def slice_scores(
             if at >= SHOWN_VALUES and rows < enough:
                 break
             some = np.asarray(places[value])
-            measured = quality(metrics, truth[some], answers.of(some), labels)
+            measured = quality(metrics, truth[some], answers.of(some), labels, worth=worth)
             scores.append(
                 SliceScore(column=column, value=str(value), rows=int(rows), metrics=measured)
             )

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
-from mlops_dagster.declaration import Spec, Task
+from mlops_dagster.declaration import BUSINESS, BusinessValue, Spec, Task
 
 MAIN_METRIC: Mapping[Task, str] = {
     Task.BINARY: "log_loss",
@@ -74,9 +74,12 @@ class EvaluateSpec(Spec):
     gates: tuple[Gate, ...] | None = Field(
         default=None,
         description=(
-            "None may refuse, one must pass. Left out: better than the dummy and not worse than the "
-            "champion, by the first metric. An empty list lets every candidate go live."
+            "No gate may refuse a candidate, and one must pass it. Left out: better than the dummy and "
+            "not worse than the champion, by the first metric. Empty: every candidate goes live."
         ),
+    )
+    business: BusinessValue | None = Field(
+        default=None, description="What a decision is worth: the metric `business_value`."
     )
 
     def gates_of(self, task: Task) -> tuple[Gate, ...]:
@@ -85,3 +88,13 @@ class EvaluateSpec(Spec):
             return self.gates
         metric = self.metrics[0] if self.metrics else MAIN_METRIC[task]
         return (BeatsDummy(metric=metric), BeatsChampion(metric=metric))
+
+    @property
+    def own_metrics(self) -> tuple[str, ...]:
+        """The metrics that this declaration brings."""
+        return (BUSINESS,) if self.business else ()
+
+    @property
+    def settings(self) -> dict[str, JsonValue]:
+        """What decides a verdict; what is not declared leaves it as it was before it could be."""
+        return self.model_dump(mode="json", exclude=None if self.business else {"business"})

@@ -1,11 +1,11 @@
-"""The `raw_data` asset of a model."""
+"""The assets `raw_data` and `labels` of a model."""
 
 from datetime import timedelta
 from typing import Any
 
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.errors import SpecError
-from mlops_dagster.ingest.spec import AssetSource, IngestSpec, SqlSource
+from mlops_dagster.ingest.spec import AssetSource, IngestSpec, LabelsSpec, SqlSource
 from mlops_dagster.records import Snapshot
 from mlops_dagster.stage import Stage, StageCheck
 from mlops_dagster.workbench import StepContext
@@ -52,4 +52,27 @@ def build_stage(
         ),
         settings=spec.model_dump(mode="json"),
         max_age=max_age,
+    )
+
+
+def build_labels_stage(model: ModelIdentity, spec: LabelsSpec) -> Stage:
+    """Say how `labels` is made. It is never reused: a read always looks at the source."""
+
+    def run(context: StepContext, **values: Any) -> Snapshot:
+        from mlops_dagster.ingest.labels import take_labels
+
+        return take_labels(context, spec, **values)
+
+    source = spec.source
+    return Stage(
+        noun="labels",
+        room="ingest",
+        description=(
+            f"What the {source.kind} source says of **{model.target}**: late, partial, out of order "
+            "and corrected labels, to hold answers against."
+        ),
+        run=run,
+        kinds=frozenset({"deltalake", "sql" if isinstance(source, SqlSource) else "python"}),
+        assets={"source_rows": source.key} if isinstance(source, AssetSource) else {},
+        settings=spec.model_dump(mode="json"),
     )

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from mlops_dagster.declaration import Duration, LookupJoin, Name, Spec, VariableName
+from mlops_dagster.declaration import Duration, LabelJoin, LookupJoin, Name, Spec, VariableName
 from mlops_dagster.errors import SpecError, redact
 
 FORMATS = {
@@ -119,6 +119,12 @@ Source = Annotated[
     FileSource | SqlSource | FunctionSource | AssetSource, Field(discriminator="kind")
 ]
 LookupSpec = Annotated[FileLookup | SqlLookup | FunctionLookup, Field(discriminator="kind")]
+
+
+class LabelsSpec(LabelJoin):
+    """Where labels come from that are not in the rows: late, partial, out of order, corrected."""
+
+    source: Source = Field(description="Where the labels are; read whole each time.")
 
 
 class IngestSpec(Spec):

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mlops_dagster.declaration import Task
+from mlops_dagster.declaration import BUSINESS, Task
 from mlops_dagster.errors import SpecError
 
 Array: TypeAlias = npt.NDArray[np.generic]
@@ -93,13 +93,26 @@ def measure(
     *,
     probability: Array | None = None,
     labels: Iterable[object] = (),
+    worth: Callable[[Scored], npt.NDArray[np.float64]] | None = None,
 ) -> dict[str, float]:
-    """Measure predictions by several metrics at once.
+    """Measure predictions by several metrics at once; `worth` values each row for `business_value`.
 
     Raises: SpecError for a name that is not in the catalogue.
     """
     known = tuple(labels)
-    return {name: _metric(name).score(y_true, y_pred, probability, known) for name in names}
+    found = {}
+    for name in names:
+        if name == BUSINESS and worth is not None:
+            scored = Scored(y_true=y_true, y_pred=y_pred, probability=probability, labels=known)
+            found[name] = float(np.mean(worth(scored))) if len(y_true) else math.nan
+        else:
+            found[name] = _metric(name).score(y_true, y_pred, probability, known)
+    return found
+
+
+def greater_is_better(name: str) -> bool:
+    """Tell which way a metric is better."""
+    return name == BUSINESS or _metric(name).greater_is_better
 
 
 def _metric(name: str) -> Metric:
@@ -153,14 +166,21 @@ def _average_precision(scored: Scored) -> float:
     return float(np.sum(precision * hits) / truth.sum())
 
 
-def _log_loss(scored: Scored) -> float:
-    """In nats. A label that the model does not know was given probability 0, floored at 2e-16."""
+def log_losses(scored: Scored) -> npt.NDArray[np.float64]:
+    """Measure each row's log loss in nats; nan where the probabilities are of other labels.
+
+    A label that the model does not know was given probability 0, floored at 2e-16.
+    """
     truth, shares = scored.truth, scored.shares
     if shares.shape[1] != len(scored.labels):
-        return math.nan
+        return np.full(len(truth), math.nan)
     sums = shares.sum(axis=1)
     given = np.where(truth >= 0, shares[np.arange(len(truth)), truth], 0.0) / sums
-    return float(-np.log(np.clip(given, np.finfo(np.float64).eps, 1.0)).mean())
+    return np.asarray(-np.log(np.clip(given, np.finfo(np.float64).eps, 1.0)))
+
+
+def _log_loss(scored: Scored) -> float:
+    return float(log_losses(scored).mean())
 
 
 def _brier(scored: Scored) -> float:

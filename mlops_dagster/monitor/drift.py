@@ -16,6 +16,7 @@ from mlops_dagster.monitor.limits import NULLS, Limits
 from mlops_dagster.monitor.pairs import Pair, pair_of_nulls, pair_of_values
 from mlops_dagster.monitor.spec import DriftSpec
 from mlops_dagster.profiles.columns import CategoryProfile, TableProfile
+from mlops_dagster.profiles.derived import LENGTH, base_of, tells_nulls
 from mlops_dagster.records import Outcome
 
 MINOR_JS = 0.05
@@ -111,7 +112,8 @@ def _too_few(current: TableProfile, spec: DriftSpec) -> str:
 
 
 def _is_compared(name: str, spec: DriftSpec) -> bool:
-    return (not spec.columns or name in spec.columns) and name not in spec.exclude
+    own = base_of(name)
+    return (not spec.columns or own in spec.columns) and own not in spec.exclude
 
 
 def _reason_not_to(
@@ -122,7 +124,8 @@ def _reason_not_to(
     if now is None:
         return "the column is not in this window's rows"
     if isinstance(before, CategoryProfile) and not before.comparable:
-        return "it is text or nested, nearly every value is there once; only nulls are compared"
+        other = "length and words" if name + LENGTH in reference.columns else "nulls"
+        return f"it is text or nested, nearly every value is there once; only {other} are compared"
     if not before.rows:
         return "the reference has no value in it"
     if current.rows < spec.minimum_rows:
@@ -157,7 +160,7 @@ def _pairs(
         return
     if values:
         yield pair_of_values(name, before, now)
-    if (before.nulls or now.nulls) and reference.rows:
+    if (before.nulls or now.nulls) and reference.rows and tells_nulls(name):
         yield pair_of_nulls(name + NULLS, before, now)
 
 

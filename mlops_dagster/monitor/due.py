@@ -8,9 +8,10 @@ from mlops_dagster.monitor.ages import judge_ages
 from mlops_dagster.monitor.champion import champion_version
 from mlops_dagster.monitor.evidence import PREDICTIONS, batches_there, newest_event
 from mlops_dagster.monitor.freshness import as_utc
+from mlops_dagster.monitor.label_places import label_versions
 from mlops_dagster.monitor.looks import judged_batches, last_judged
-from mlops_dagster.monitor.spec import DriftSpec, MonitorSpec
-from mlops_dagster.monitor.windows import Window, complete_windows, new_batches
+from mlops_dagster.monitor.spec import DriftSpec, MonitorSpec, PerformanceSpec
+from mlops_dagster.monitor.windows import ANCHOR, Window, complete_windows, new_batches
 from mlops_dagster.profiles.reference import ReferenceProfile, read_reference
 from mlops_dagster.records import JSON, Finding, Snapshot
 from mlops_dagster.stores.operations import FindingFilter
@@ -46,10 +47,13 @@ def windows_due(
 
 def judged_before(context: StepContext, *, version: str | None) -> list[Finding]:
     """List the drift findings with this champion."""
+    return findings_of(context, DRIFT_SIGNALS, champion=version) if version else []
+
+
+def findings_of(context: StepContext, signals: frozenset[str], *, champion: str) -> list[Finding]:
+    """List all findings of some signals with one champion."""
     model, operations = context.model, context.bench.operations
-    if version is None:
-        return []
-    only = FindingFilter(signals=DRIFT_SIGNALS, champion=version)
+    only = FindingFilter(signals=signals, champion=champion)
     kept: list[Finding] = []
     after = 0
     while page := operations.findings(model.name, model.segment, after=after, only=only):
@@ -75,6 +79,11 @@ def state_of(context: StepContext, spec: MonitorSpec, validated: Snapshot) -> JS
         "data_age": ages.data.outcome.value,
         "model_age": ages.model.outcome.value if ages.model else None,
     }
+    if spec.performance is not None:
+        told |= {
+            "labels": dict(label_versions(context)),
+            "last_answers": _last_end(context, spec.performance),
+        }
     if version is None or spec.drift is None:
         return told
     reference = read_reference(context.bench.registry.download(version))
@@ -88,6 +97,11 @@ def state_of(context: StepContext, spec: MonitorSpec, validated: Snapshot) -> JS
         "last_window": last.isoformat() if last and newest else None,
         "left": left,
     }
+
+
+def _last_end(context: StepContext, spec: PerformanceSpec) -> str:
+    """Name the last window of answers that the clock has passed."""
+    return str((context.at - ANCHOR) // spec.window)
 
 
 def _since(context: StepContext) -> datetime | None:

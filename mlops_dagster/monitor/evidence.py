@@ -14,6 +14,7 @@ from mlops_dagster.monitor.champion import Champion
 from mlops_dagster.monitor.freshness import as_utc
 from mlops_dagster.monitor.windows import Window
 from mlops_dagster.profiles.columns import TableProfile
+from mlops_dagster.profiles.derived import with_derived
 from mlops_dagster.profiles.reference import as_table
 from mlops_dagster.profiles.tables import profile_of
 from mlops_dagster.records import Snapshot
@@ -65,7 +66,10 @@ def gather(
     return Evidence(
         window=window,
         rows=rows.num_rows,
-        features=profile_of(as_table(features), edges_from=reference.features),
+        features=profile_of(
+            with_derived(as_table(features), like=reference.features),
+            edges_from=reference.features,
+        ),
         predictions=profile_of(answers, edges_from=reference.predictions),
         source=source,
     )
@@ -76,7 +80,7 @@ def rows_of(context: StepContext, validated: Snapshot, window: Window) -> pa.Tab
     rows = _dataset(context, validated)
     if window.batch is not None:
         return rows.to_table(filter=pc.field(BATCH) == window.batch)
-    return rows.to_table(filter=_within(rows.schema, str(context.model.event_time), window))
+    return rows.to_table(filter=within(rows.schema, str(context.model.event_time), window))
 
 
 def stored_answers(context: StepContext, champion: Champion, window: Window) -> pa.Table | None:
@@ -92,7 +96,7 @@ def stored_answers(context: StepContext, champion: Champion, window: Window) -> 
     chosen = (
         pc.field(which) == f"batch-{window.batch}"
         if window.batch is not None
-        else _within(rows.schema, which, window)
+        else within(rows.schema, which, window)
     )
     chosen &= pc.field("model_version") == champion.version
     chosen &= pc.field("role").isin(ROLES)
@@ -124,7 +128,8 @@ def _dataset(context: StepContext, validated: Snapshot) -> pads.Dataset:
     return context.bench.tables.dataset(validated.table.name, version=validated.table.version)
 
 
-def _within(schema: pa.Schema, time: str, window: Window) -> pc.Expression:
+def within(schema: pa.Schema, time: str, window: Window) -> pc.Expression:
+    """Choose the rows whose time is in a window."""
     kind = schema.field(time).type
     return (pc.field(time) >= _bound(window.start, kind)) & (
         pc.field(time) < _bound(window.end, kind)

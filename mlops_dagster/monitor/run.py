@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
+from mlops_dagster.declaration import LabelJoin
 from mlops_dagster.monitor.ages import judge_ages
 from mlops_dagster.monitor.champion import Champion, Load, champion_version, open_champion
 from mlops_dagster.monitor.drift import ColumnVerdict, judge_drift, too_few_rows
@@ -22,6 +23,7 @@ from mlops_dagster.monitor.looks import (
 from mlops_dagster.monitor.roles import compare_roles, shown_roles
 from mlops_dagster.monitor.show import picture, shown_counts, worst_columns
 from mlops_dagster.monitor.spec import DriftSpec, MonitorSpec
+from mlops_dagster.monitor.watch_performance import performance_look
 from mlops_dagster.monitor.windows import Window
 from mlops_dagster.profiles.columns import TableProfile
 from mlops_dagster.records import Check, Finding, Monitoring, Outcome, Shown, Snapshot
@@ -43,10 +45,12 @@ def run(
     *,
     join: Join = keep_rows,
     load: Load = load_verified,
+    labels: LabelJoin | None = None,
 ) -> Monitoring:
     """Judge ages and each complete window since the last look; keep what was found.
 
-    `join` adds what second tables knew, `load` opens the champion.
+    `join` adds what second tables knew, `load` opens the champion, `labels` says how the declared
+    source of labels is joined.
     Raises: SpecError when `since` is no time, StoreError when a store does not answer.
     """
     serving = champion_version(context)
@@ -55,8 +59,8 @@ def run(
     before = judged_before(context, version=version) if version else []
     seen: list[tuple[Look, Evidence]] = []
     shown: dict[str, Shown] = {}
-    if serving and spec.drift:
-        champion = open_champion(context, serving, load=load)
+    champion = open_champion(context, serving, load=load) if serving and spec.looks else None
+    if champion and spec.drift:
         due = windows_due(
             context, spec.drift, validated, reference=champion.reference, before=before
         )
@@ -68,13 +72,15 @@ def run(
     findings = ages.findings(context, version=version)
     for look in looks:
         findings += drift_findings(context.model, look, at=context.at, champion=version or "")
+    answers = performance_look(context, spec, validated, champion, join=join, labels=labels)
+    findings += answers.findings
     context.bench.operations.add_findings(findings)
     checks = (*ages.checks(), *_drift_checks(spec, looks, version=version, before=before))
     return _record(
         context,
         findings,
-        checks=checks,
-        shown=shown_counts(findings, looks) | shown | shown_roles(beside),
+        checks=(*checks, *answers.checks),
+        shown=shown_counts(findings, looks) | shown | answers.shown | shown_roles(beside),
         version=version,
     )
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from mlops_dagster.declaration import Duration, Spec
+from mlops_dagster.declaration import BusinessValue, Duration, Spec
 
 SAFE_ROWS = 30
 
@@ -57,8 +57,42 @@ class DriftSpec(Spec):
     )
 
 
+class PerformanceSpec(Spec):
+    """How good answers turn out to be once labels come, and are estimated to be before."""
+
+    window: Duration = Field(
+        default=timedelta(days=7),
+        gt=timedelta(0),
+        description="Length of one window by event time, a duration such as 7d.",
+    )
+    metrics: tuple[str, ...] = Field(
+        default=(), description="Metrics by name; default: those of `evaluate`."
+    )
+    slices: tuple[str, ...] = Field(
+        default=(),
+        description="Inputs whose values are judged apart; default: the slices of `evaluate`.",
+    )
+    false_alarms: float = Field(
+        default=0.01,
+        gt=0,
+        lt=0.5,
+        description="Share of unchanged windows that may alarm; over all slices together again.",
+    )
+    minimum_labels: int = Field(
+        default=200,
+        ge=SAFE_ROWS,
+        description="Fewest labels that a loss is judged on; below it is not applicable.",
+    )
+    most_windows: int = Field(
+        default=60, ge=1, le=1000, description="The newest windows; older labels change nothing."
+    )
+    business: BusinessValue | None = Field(
+        default=None, description="What a decision is worth; default: that of `evaluate`."
+    )
+
+
 class MonitorSpec(Spec):
-    """What is watched. Without `drift` only ages are."""
+    """What is watched. Without `drift` and `performance` only ages are."""
 
     @property
     def longest_silence(self) -> timedelta | None:
@@ -80,3 +114,12 @@ class MonitorSpec(Spec):
         default=None,
         description="How features and predictions are compared; left out, they are not.",
     )
+    performance: PerformanceSpec | None = Field(
+        default=None,
+        description="How answers are held against labels; left out, they are not.",
+    )
+
+    @property
+    def looks(self) -> bool:
+        """Tell whether the champion itself is looked at."""
+        return self.drift is not None or self.performance is not None

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from mlops_dagster.errors import DataNotFitError, StoreError
 from mlops_dagster.profiles.columns import TableProfile, dumps, from_json, to_json
+from mlops_dagster.profiles.derived import with_derived
 from mlops_dagster.profiles.tables import profile_of, profile_windows
 
 PROFILE_FILE = "profile.json"
@@ -55,6 +56,7 @@ def reference_of(
             "Give one prediction per feature row."
         )
         raise DataNotFitError(message)
+    features = with_derived(features)
     whole = ReferenceProfile(
         features=profile_of(features),
         predictions=profile_of(predictions),

@@ -16,8 +16,9 @@ class ModelArtifact:
 
     `inputs` are the columns it is given (one that is absent is null), `functions` the user's feature
     functions in order, `columns` what the fitted `pipeline` takes of their result. `labels` are the
-    classes in the pipeline's order; the last one of two is the positive. `times` are inputs read as
-    instants, `numbers` inputs read as doubles, `texts` the feature columns that are no numbers.
+    classes in the pipeline's order; the last one of two is the positive, and is the answer when its
+    probability is at least `threshold`. `times` are inputs read as instants, `numbers` inputs read as
+    doubles, `texts` the feature columns that are no numbers.
     """
 
     def __init__(  # noqa: PLR0913 - one argument for each thing that travels
@@ -32,6 +33,7 @@ class ModelArtifact:
         times: Sequence[str] = (),
         texts: Sequence[str] = (),
         numbers: Sequence[str] = (),
+        threshold: float = 0.5,
     ) -> None:
         self.functions = list(functions)
         self.inputs = list(inputs)
@@ -42,6 +44,7 @@ class ModelArtifact:
         self.times = list(times)
         self.texts = list(texts)
         self.numbers = list(numbers)
+        self.threshold = float(threshold)
 
     def features(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Make the feature columns of rows, in the rows' order, on an index from 0."""
@@ -72,8 +75,8 @@ class ModelArtifact:
         labels = np.asarray(self.labels)
         answer: dict[str, Any] = {"prediction": labels[likely.argmax(axis=1)]}
         if len(self.labels) == 2:
-            # Half and more is the positive, so that the label follows from the probability alone.
-            answer["prediction"] = labels[(likely[:, 1] >= 0.5).astype(int)]
+            # From the threshold on it is the positive: the label follows from the probability alone.
+            answer["prediction"] = labels[(likely[:, 1] >= self.threshold).astype(int)]
             answer["probability"] = likely[:, 1]
         else:
             for at, label in enumerate(self.labels):
@@ -90,12 +93,11 @@ class ModelArtifact:
 
 def estimator_input(features: pd.DataFrame, texts: Sequence[str]) -> pd.DataFrame:
     """Give feature columns the types that a pipeline is fitted on: doubles, and text with None."""
-    made = {
-        name: (
-            features[name].astype(object).where(features[name].notna(), None)
-            if name in texts
-            else features[name].astype("float64")
-        )
-        for name in features
-    }
-    return pd.DataFrame(made, index=features.index)
+    made = features.copy(deep=False)
+    for name, kind in features.dtypes.items():
+        if name not in texts:
+            if kind != np.float64:
+                made[name] = features[name].astype("float64")
+        elif not pd.api.types.is_object_dtype(kind) or features[name].isna().any():
+            made[name] = features[name].astype(object).where(features[name].notna(), None)
+    return made

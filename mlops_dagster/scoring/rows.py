@@ -48,8 +48,8 @@ def _texts(values: pd.Series, *, before: str) -> pa.Array:
         # By their bits: 0.0 and -0.0 are equal and read differently.
         codes, bits = pd.factorize(values.to_numpy("float64").view(np.int64))
         # One call for all: no number's text has a comma.
-        each = json.dumps(bits.view(np.float64).tolist())[1:-1].split(", ")
-        told = ["null" if text == "NaN" else text for text in each]
+        texts = json.dumps(bits.view(np.float64).tolist())[1:-1].split(", ")
+        told = ["null" if text == "NaN" else text for text in texts]
     else:
         codes, each = pd.factorize(values if isinstance(values.dtype, np.dtype) else values.array)
         told = [*_each_told(each), "null"]

@@ -97,7 +97,7 @@ class Scorer:
 def ask(model: ScoringModel, rows: pa.Table) -> tuple[pa.ChunkedArray, pd.DataFrame]:
     """Ask a model about rows of a table; give their inputs as JSON, and the answer."""
     inputs = typed_like(as_given(rows), model)
-    return input_texts(inputs), model.predict(inputs)
+    return input_texts(inputs), model.predict_typed(inputs)
 
 
 def digest(text: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from mlops_dagster.declaration import ModelIdentity
+from mlops_dagster.declaration import BusinessValue, ModelIdentity
 from mlops_dagster.errors import StoreError
 from mlops_dagster.records import JSON, FeatureSet, Record, TrainedModel
 from mlops_dagster.stage import Stage, StageCheck
@@ -18,13 +18,27 @@ def build_stage(
     *,
     functions: Sequence[str],
     reference_window: timedelta,
+    slices: Sequence[str] = (),
+    business: BusinessValue | None = None,
 ) -> Stage:
-    """Declare the stage `trained_model`."""
+    """Declare the stage `trained_model`; the losses of `slices` are kept with the model.
+
+    `business` values its decisions. Raises: SpecError when it is to choose the threshold and cannot.
+    """
+    threshold = spec.decides_from(business)
 
     def run(context: StepContext, *records: Any) -> Record:
         from mlops_dagster.train.run import run as work
 
-        return work(context, spec, *records, functions=functions, reference_window=reference_window)
+        return work(
+            context,
+            spec,
+            *records,
+            functions=functions,
+            reference_window=reference_window,
+            slices=slices,
+            business=business,
+        )
 
     def identify(_: StepContext, features: FeatureSet) -> JSON:
         return [features.data_version, features.table.digest]
@@ -56,7 +70,7 @@ def build_stage(
             ),
         ),
         settings={
-            "spec": spec.model_dump(mode="json"),
+            "spec": spec.settings | ({"decides_from": threshold} if threshold != 0.5 else {}),
             "reference_window": reference_window.total_seconds(),
         },
         identify=identify,

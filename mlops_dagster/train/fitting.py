@@ -32,6 +32,7 @@ def fit(
     target: pd.Series,
     *,
     parts: Parts,
+    threshold: float = 0.5,
 ) -> Fitted:
     """Fit on the training rows. Raises: DataNotFitError with what the estimator said."""
     pipeline = make_pipeline(make_estimator(spec, model.task), features, spec.encode)
@@ -54,6 +55,7 @@ def fit(
         task=model.task,
         labels=labels,
         texts=texts_of(features),
+        threshold=threshold,
     ).score(known.iloc[parts.holdout])
     metrics = quality(model, truth[parts.holdout], answers, labels)
     return Fitted(pipeline=pipeline, labels=labels, answers=answers, metrics=metrics)

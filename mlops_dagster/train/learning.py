@@ -40,7 +40,12 @@ class Lesson:
 
 
 def learn(
-    context: StepContext, spec: TrainSpec, features: FeatureSet, *, functions: Sequence[str]
+    context: StepContext,
+    spec: TrainSpec,
+    features: FeatureSet,
+    *,
+    functions: Sequence[str],
+    threshold: float = 0.5,
 ) -> Lesson:
     """Split, fit, and keep the holdout as a table.
 
@@ -51,7 +56,7 @@ def learn(
     made, about = rows.features(), rows.others()
     given = rows.inputs(list(features.inputs))
     parts = split_rows(model, about, split=spec.split, seed=spec.seed)
-    fitted = fit(model, spec, made, rows.column(model.target), parts=parts)
+    fitted = fit(model, spec, made, rows.column(model.target), parts=parts, threshold=threshold)
     return Lesson(
         rows=rows,
         features=made,
@@ -71,6 +76,7 @@ def learn(
             numbers=[
                 name for name in features.inputs if pd.api.types.is_numeric_dtype(given[name])
             ],
+            threshold=threshold,
         ),
     )
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from mlops_dagster.declaration import BusinessValue
+from mlops_dagster.profiles.answers import write_answers
 from mlops_dagster.profiles.reference import write_reference
 from mlops_dagster.records import FeatureSet, Outcome, Severity, Shown, TrainedModel
 from mlops_dagster.scoring.by_value import (
@@ -19,7 +21,9 @@ from mlops_dagster.scoring.by_value import (
 )
 from mlops_dagster.scoring.digest import artifact_sha256
 from mlops_dagster.scoring.functions import is_user_code
+from mlops_dagster.scoring.worth import row_values
 from mlops_dagster.stores.tracking import LoggedModel, tracked
+from mlops_dagster.train.holdout import answered_holdout
 from mlops_dagster.train.learning import Lesson, finite, learn, reference_profile
 from mlops_dagster.train.provenance import Provenance, provenance_of
 from mlops_dagster.train.spec import TrainSpec
@@ -43,6 +47,8 @@ def run(
     *,
     functions: Sequence[str],
     reference_window: timedelta,
+    slices: Sequence[str] = (),
+    business: BusinessValue | None = None,
 ) -> TrainedModel:
     """Fit a candidate and log it; a retry continues the same MLflow run.
 
@@ -50,12 +56,22 @@ def run(
     serves; SpecError when the estimator does not take its parameters.
     """
     reconcile(context)
-    lesson = learn(context, spec, features, functions=functions)
+    threshold = spec.decides_from(business)
+    lesson = learn(context, spec, features, functions=functions, threshold=threshold)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "model"
         package(spec, lesson, folder, optional=context.model.key)
         profile = reference_profile(context, features, lesson, window=reference_window)
         write_reference(folder, profile)
+        answers = answered_holdout(
+            context.model,
+            lesson,
+            profile,
+            slices=slices,
+            window=reference_window,
+            worth=row_values(business),
+        )
+        write_answers(folder, answers)
         logged = log(context, spec, features, lesson, folder=folder)
     return record(context, spec, features, lesson, logged=logged)
 
@@ -142,6 +158,7 @@ def parameters(spec: TrainSpec, lesson: Lesson) -> dict[str, str]:
         "estimator": spec.estimator,
         **{key: str(value) for key, value in spec.parameters.items()},
         "seed": str(spec.seed),
+        "threshold": f"{lesson.artifact.threshold:g}",
         "split": lesson.parts.told,
         "encode": str(spec.encode.model_dump(mode="json")),
         "feature_functions": ", ".join(functions) or "none",
@@ -161,7 +178,9 @@ def record(
     context: StepContext, spec: TrainSpec, features: FeatureSet, lesson: Lesson, *, logged: Logged
 ) -> TrainedModel:
     """Write down what was made, of what."""
-    told = [features.data_version, spec.model_dump(mode="json"), spec.seed]
+    told = [features.data_version, spec.settings, spec.seed]
+    if lesson.artifact.threshold != 0.5:
+        told.append(lesson.artifact.threshold)
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     rows = len(lesson.parts.train)
     refused = lesson.apart.outcome is Outcome.REFUSED and lesson.apart.severity is Severity.CRITICAL

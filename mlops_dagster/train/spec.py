@@ -3,9 +3,11 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, field_validator
 
-from mlops_dagster.declaration import Duration, Spec
+from mlops_dagster.declaration import BusinessValue, Duration, Spec
+from mlops_dagster.errors import SpecError
+from mlops_dagster.metrics.business import best_threshold
 
 
 class TimeSplit(Spec):
@@ -68,4 +70,41 @@ class TrainSpec(Spec):
         default=None,
         description="What is held out; default: the newest fifth with event_time, else by chance.",
     )
+    threshold: Literal["business"] | float = Field(
+        default=0.5,
+        description=(
+            "Probability from which the answer is the positive label; `business` takes the one at which "
+            "`evaluate.business` is worth most, if the probability is calibrated."
+        ),
+    )
     seed: int = Field(default=0, ge=0, description="The same seed gives the same model.")
+
+    @field_validator("threshold")
+    @classmethod
+    def _is_a_probability(cls, value: str | float) -> str | float:
+        if isinstance(value, float) and not 0 < value < 1:
+            message = "a probability between 0 and 1 is needed, or `business`"
+            raise ValueError(message)
+        return value
+
+    @property
+    def settings(self) -> dict[str, JsonValue]:
+        """What decides a model; what is not declared leaves it as it was before it could be."""
+        return self.model_dump(
+            mode="json", exclude={"threshold"} if self.threshold == 0.5 else None
+        )
+
+    def decides_from(self, business: BusinessValue | None) -> float:
+        """Tell the probability from which the answer is the positive label.
+
+        Raises: SpecError when the business value has no such threshold.
+        """
+        if self.threshold != "business":
+            return self.threshold
+        if business is None or business.function is not None:
+            message = (
+                "train.threshold: 'business' needs the four values of evaluate.business. Declare them, "
+                "or give a probability."
+            )
+            raise SpecError(message)
+        return best_threshold(business)

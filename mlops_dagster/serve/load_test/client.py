@@ -173,7 +173,7 @@ async def _calls(plan: Plan, load: _Load) -> None:
         try:
             _, caller = await asyncio.get_running_loop().create_connection(
                 lambda: _Caller(load),
-                place.hostname,
+                place.hostname or "",
                 place.port or (443 if secure else 80),
                 ssl=secure or None,
             )

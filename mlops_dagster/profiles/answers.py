@@ -1,0 +1,198 @@
+"""How good a model's answers were on rows that it had not seen: kept in its folder, held against later.
+
+No row is kept: means, spreads and curves only.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from mlops_dagster.declaration import Task
+from mlops_dagster.errors import StoreError
+from mlops_dagster.metrics.business import RowValues
+from mlops_dagster.metrics.estimated import Calibrator, fit_calibrator
+from mlops_dagster.metrics.losses import LossSketch, row_losses, sketch
+from mlops_dagster.metrics.quality import Scored
+from mlops_dagster.profiles.columns import TableProfile, dumps, from_json, to_json
+from mlops_dagster.profiles.groups import Grouping, group_labels, group_values
+from mlops_dagster.profiles.tables import profile_windows
+
+ANSWERS_FILE = "answers.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupLosses:
+    """The losses of each group of one column."""
+
+    grouping: Grouping
+    losses: Mapping[str, LossSketch]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerReference:
+    """The holdout, as a model answered it.
+
+    `slices` are the declared ones, `features` every feature column, both by the losses of their
+    groups. `slice_answers` profiles the answers of each value of a slice. `forgone` is the business
+    value with the sign turned, so that more of it is worse.
+    """
+
+    loss: LossSketch
+    forgone: LossSketch | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    calibrator: Calibrator | None = None
+    slices: tuple[GroupLosses, ...] = ()
+    features: tuple[GroupLosses, ...] = ()
+    slice_answers: Mapping[str, Mapping[str, TableProfile]] = field(default_factory=dict)
+
+
+def answer_reference(
+    task: Task,
+    scored: Scored,
+    *,
+    metrics: Mapping[str, float],
+    slices: pd.DataFrame,
+    features: pd.DataFrame,
+    windows: npt.NDArray[np.float64] | None = None,
+    answers: tuple[pa.Table, TableProfile] | None = None,
+    worth: RowValues | None = None,
+) -> AnswerReference:
+    """Describe a holdout: `slices` and `features` have a row for each that was `scored`.
+
+    `windows` numbers each row's window, nan where it is in no complete one; `answers` are what is
+    watched of each answer, with the profile whose bins they are counted in. `worth` values each row.
+    """
+    losses = row_losses(task, scored)
+    sliced = tuple(
+        _grouped(group_labels(str(name), slices[name]), slices[name], losses) for name in slices
+    )
+    return AnswerReference(
+        loss=sketch(losses, windows=window_means(losses, windows)),
+        forgone=sketch(-worth(scored)) if worth else None,
+        metrics={name: value for name, value in metrics.items() if np.isfinite(value)},
+        calibrator=fit_calibrator(scored) if task.is_classification else None,
+        slices=sliced,
+        features=tuple(
+            _grouped(group_values(str(name), features[name]), features[name], losses)
+            for name in features
+        ),
+        slice_answers={
+            one.grouping.column: profile_groups(one.grouping, slices[one.grouping.column], *answers)
+            for one in sliced
+        }
+        if answers
+        else {},
+    )
+
+
+def _grouped(
+    grouping: Grouping, values: "pd.Series[Any]", losses: npt.NDArray[np.float64]
+) -> GroupLosses:
+    return GroupLosses(grouping=grouping, losses=group_losses(grouping.of(values), losses))
+
+
+def group_losses(
+    groups: npt.NDArray[np.object_], losses: npt.NDArray[np.float64]
+) -> dict[str, LossSketch]:
+    """Sketch the losses of each group."""
+    return {str(name): sketch(losses[groups == name]) for name in np.unique(groups)}
+
+
+def profile_groups(
+    grouping: Grouping, values: "pd.Series[Any]", answers: pa.Table, edges_from: TableProfile
+) -> dict[str, TableProfile]:
+    """Profile the answers of each group, in the bins of another profile."""
+    names, codes = np.unique(grouping.of(values), return_inverse=True)
+    found = profile_windows(answers, window_of=pa.array(codes, pa.int64()), edges_from=edges_from)
+    return {str(names[code]): profile for code, profile in found.items()}
+
+
+def window_means(
+    losses: npt.NDArray[np.float64], windows: npt.NDArray[np.float64] | None
+) -> Sequence[float]:
+    """Tell the mean loss of each window, in order."""
+    if windows is None:
+        return ()
+    means: pd.Series[float] = pd.Series(losses).groupby(windows).mean()
+    return [float(one) for one in means if np.isfinite(one)]
+
+
+# --- JSON ---
+
+
+def write_answers(folder: Path, reference: AnswerReference) -> Path:
+    """Write the reference into a model's folder, the same bytes for the same content."""
+    content = {
+        "format": FORMAT,
+        "loss": dataclasses.asdict(reference.loss),
+        "forgone": dataclasses.asdict(reference.forgone) if reference.forgone else None,
+        "metrics": dict(reference.metrics),
+        "calibrator": dataclasses.asdict(reference.calibrator) if reference.calibrator else None,
+        "slices": [_group_json(one) for one in reference.slices],
+        "features": [_group_json(one) for one in reference.features],
+        "slice_answers": {
+            column: {name: to_json(one) for name, one in profiles.items()}
+            for column, profiles in reference.slice_answers.items()
+        },
+    }
+    path = folder / ANSWERS_FILE
+    path.write_text(dumps(content), encoding="utf-8")
+    return path
+
+
+def read_answers(folder: Path) -> AnswerReference | None:
+    """Read the reference of a model; None when the model was made without one.
+
+    Raises: StoreError when a later version of this package wrote it.
+    """
+    path = folder / ANSWERS_FILE
+    if not path.exists():
+        return None
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    if stored["format"] != FORMAT:
+        message = (
+            f"{path}: the holdout's losses have format {stored['format']}, this version reads "
+            f"{FORMAT}. Upgrade mlops-dagster, or train again."
+        )
+        raise StoreError(message)
+    told = stored["calibrator"]
+    curves = tuple((tuple(x), tuple(y)) for x, y in told["curves"]) if told else ()
+    return AnswerReference(
+        loss=_sketch(stored["loss"]),
+        forgone=_sketch(stored["forgone"]) if stored["forgone"] else None,
+        metrics=stored["metrics"],
+        calibrator=Calibrator(curves=curves, rows=told["rows"]) if told else None,
+        slices=tuple(map(_group, stored["slices"])),
+        features=tuple(map(_group, stored["features"])),
+        slice_answers={
+            column: {name: from_json(one) for name, one in profiles.items()}
+            for column, profiles in stored["slice_answers"].items()
+        },
+    )
+
+
+def _group_json(one: GroupLosses) -> dict[str, Any]:
+    losses = {name: dataclasses.asdict(sketched) for name, sketched in one.losses.items()}
+    return {"grouping": dataclasses.asdict(one.grouping), "losses": losses}
+
+
+def _group(stored: Mapping[str, Any]) -> GroupLosses:
+    told = stored["grouping"]
+    grouping = Grouping(
+        column=told["column"], names=tuple(told["names"]), edges=tuple(told["edges"])
+    )
+    losses = {name: _sketch(one) for name, one in stored["losses"].items()}
+    return GroupLosses(grouping=grouping, losses=losses)
+
+
+def _sketch(stored: Mapping[str, Any]) -> LossSketch:
+    return LossSketch(**{**stored, "windows": tuple(stored["windows"])})

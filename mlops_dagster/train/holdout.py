@@ -1,0 +1,60 @@
+"""What is kept with a model of the rows that were held out: how its answers did there."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mlops_dagster.declaration import ModelIdentity
+from mlops_dagster.metrics.business import RowValues
+from mlops_dagster.metrics.quality import Scored
+from mlops_dagster.profiles.answers import AnswerReference, answer_reference
+from mlops_dagster.profiles.reference import ReferenceProfile, as_table, windows_of
+from mlops_dagster.train.fitting import probability_of
+from mlops_dagster.train.learning import Lesson, judged_answers
+
+
+def answered_holdout(
+    model: ModelIdentity,
+    lesson: Lesson,
+    profile: ReferenceProfile,
+    *,
+    slices: Sequence[str],
+    window: timedelta,
+    worth: RowValues | None = None,
+) -> AnswerReference:
+    """Describe the candidate's answers on the holdout; a slice that is no column is left to evaluate."""
+    held_out = lesson.rows.table.take(pa.array(lesson.parts.holdout))
+    sliced = held_out.select([name for name in slices if name in held_out.column_names])
+    features = lesson.features.iloc[lesson.parts.holdout].reset_index(drop=True)
+    answers = lesson.fitted.answers
+    scored = Scored(
+        y_true=held_out[model.target].to_pandas().to_numpy(),
+        y_pred=answers["prediction"].to_numpy(),
+        probability=probability_of(answers),
+        labels=tuple(lesson.fitted.labels),
+    )
+    return answer_reference(
+        model.task,
+        scored,
+        metrics=lesson.fitted.metrics,
+        slices=sliced.to_pandas(),
+        features=features,
+        windows=_windows(model, lesson, window),
+        answers=(as_table(judged_answers(answers)), profile.predictions),
+        worth=worth,
+    )
+
+
+def _windows(
+    model: ModelIdentity, lesson: Lesson, window: timedelta
+) -> npt.NDArray[np.float64] | None:
+    """Number the complete windows of the holdout; the first and the last may be cut off."""
+    if not model.event_time:
+        return None
+    times = lesson.rows.table[model.event_time].take(pa.array(lesson.parts.holdout))
+    numbers = windows_of(times, length=window).to_numpy(zero_copy_only=False).astype(np.float64)
+    inside = (numbers > np.nanmin(numbers)) & (numbers < np.nanmax(numbers))
+    return np.where(inside, numbers, np.nan)

@@ -1,0 +1,84 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from mlops_dagster.declaration import Task
+from mlops_dagster.errors import StoreError
+from mlops_dagster.metrics.quality import Scored
+from mlops_dagster.profiles.answers import answer_reference, read_answers, write_answers
+from mlops_dagster.profiles.groups import NULL, OTHER, as_text, group_labels, group_values
+from mlops_dagster.profiles.tables import profile_of
+
+
+def reference(rows: int = 2_000):
+    chance = np.random.default_rng(0)
+    share = chance.random(rows)
+    truth = (chance.random(rows) < share).astype(int)
+    frame = pd.DataFrame(
+        {"shop": chance.choice(["a", "b"], rows), "delay": chance.normal(size=rows)}
+    )
+    answers = pa.table({"probability": share})
+    scored = Scored(
+        y_true=truth, y_pred=(share >= 0.5).astype(int), probability=share, labels=(0, 1)
+    )
+    return answer_reference(
+        Task.BINARY,
+        scored,
+        metrics={"roc_auc": 0.8, "f1": float("nan")},
+        slices=frame[["shop"]],
+        features=frame,
+        windows=np.repeat(np.arange(20.0), rows // 20),
+        answers=(answers, profile_of(answers)),
+    )
+
+
+def test_a_reference_is_read_back_as_it_was_written(tmp_path):
+    made = reference()
+    write_answers(tmp_path, made)
+    assert read_answers(tmp_path) == made
+    assert made.loss.rows == 2_000
+    assert len(made.loss.windows) == 20
+    assert dict(made.metrics) == {"roc_auc": 0.8}
+
+
+def test_no_row_is_kept(tmp_path):
+    small, large = reference(2_000), reference(20_000)
+    sizes = [write_answers(tmp_path, one).stat().st_size for one in (small, large)]
+    assert sizes[1] < sizes[0] * 1.5 < 60_000
+
+
+def test_slices_and_features_hold_the_losses_of_their_groups(tmp_path):
+    made = reference()
+    [shop] = made.slices
+    assert sorted(shop.losses) == ["a", "b"]
+    assert sum(one.rows for one in shop.losses.values()) == 2_000
+    assert sorted(made.slice_answers["shop"]) == ["a", "b"]
+    assert [one.grouping.column for one in made.features] == ["shop", "delay"]
+    assert len(made.features[1].losses) == 10
+
+
+def test_a_model_without_a_reference_has_none_and_a_later_format_is_refused(tmp_path):
+    assert read_answers(tmp_path) is None
+    path = write_answers(tmp_path, reference())
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 9}))
+    with pytest.raises(StoreError, match="format 9, this version reads 1"):
+        read_answers(tmp_path)
+
+
+def test_whole_numbers_and_truth_values_are_one_label_however_they_are_stored():
+    stored = pd.Series([1, 0, 1])
+    served = pd.Series([1.0, 0.0, np.nan])
+    assert as_text(stored).tolist() == ["1", "0", "1"]
+    assert as_text(served).tolist() == ["1", "0", NULL]
+    assert as_text(pd.Series([True, False])).tolist() == ["1", "0"]
+
+
+def test_a_label_that_was_not_there_is_another_and_a_number_lies_in_a_range():
+    grouping = group_labels("shop", pd.Series(["a", "b"]))
+    assert grouping.of(pd.Series(["a", "z", None])).tolist() == ["a", OTHER, OTHER]
+    numbers = group_values("delay", pd.Series(np.arange(1_000.0)))
+    found = numbers.of(pd.Series([-5.0, 150.0, 5_000.0, np.nan])).tolist()
+    assert found == ["up to 99.9", "99.9 to 199.8", "over 899.1", NULL]
