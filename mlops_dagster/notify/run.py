@@ -19,7 +19,17 @@ from mlops_dagster.workbench import Workbench
 
 _LOG = logging.getLogger(__name__)
 MOST = 1_000
-FOUND = ("data_age", "model_age", "feature_drift", "prediction_drift", "performance")
+FOUND = (
+    "data_age",
+    "model_age",
+    "feature_drift",
+    "prediction_drift",
+    "performance",
+    "slice_performance",
+    "slice_drift",
+    "estimated_performance",
+    "endpoint_health",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,10 @@ Signal = Literal[
     "feature_drift",
     "prediction_drift",
     "performance",
+    "slice_performance",
+    "slice_drift",
+    "estimated_performance",
+    "endpoint_health",
     "failed_check",
     "overdue",
     "failed_run",
@@ -71,11 +75,15 @@ class NotifySpec(Spec):
             "model_age",
             "prediction_drift",
             "performance",
+            "slice_performance",
+            "endpoint_health",
             "failed_check",
             "overdue",
             "failed_run",
         ),
-        description="What is told; feature drift only when it is named here.",
+        description=(
+            "What is told; drift of features or of slices, and estimates, only when they are named."
+        ),
     )
     runbook: str = Field(
         default="docs/runbook.md",
