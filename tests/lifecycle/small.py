@@ -75,11 +75,21 @@ class Scene:
             },
         )  # fmt: skip
 
-    def run(self, job: str, *, config: dict | None = None) -> dg.ExecuteInProcessResult:
+    def run(
+        self, job: str, *, config: dict | None = None, tags: dict | None = None
+    ) -> dg.ExecuteInProcessResult:
         definition = self.defs.resolve_job_def(self.spec.identity.job(job))
         return definition.execute_in_process(
-            instance=self.instance, raise_on_error=False, run_config={**QUIET, **(config or {})}
+            instance=self.instance,
+            raise_on_error=False,
+            run_config={**QUIET, **(config or {})},
+            tags=tags,
         )
+
+    def obey(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
+        """Run what a sensor asked for, as the daemon does."""
+        job = str(request.job_name).removeprefix(f"{self.spec.name}_")
+        return self.run(job, tags={**request.tags, "dagster/run_key": str(request.run_key)})
 
     def record(self, noun: str, result):
         from mlops_dagster.records import NOUNS

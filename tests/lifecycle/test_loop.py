@@ -93,7 +93,7 @@ def test_TE6_drift_alarm_then_retrain_then_compare_and_only_a_better_one_is_prom
     [request] = asked(scene)
     assert (request.job_name, request.tags["mlops_dagster/reason"]) == ("parcels_retrain", "drift")
     assert "drift alarm(s) since the last training" in request.tags["mlops_dagster/because"]
-    better = scene.run("retrain")
+    better = scene.obey(request)
     assert better.success
     assert "better by" in check_results(better)["beats_champion_log_loss"].description
     assert champion(scene) == "2"
@@ -103,7 +103,7 @@ def test_TE6_drift_alarm_then_retrain_then_compare_and_only_a_better_one_is_prom
     assert not check_results(scene.run("update"))["feature_drift"].passed
     [request] = asked(scene)
     assert request.tags["mlops_dagster/reason"] == "drift"
-    worse = scene.run("retrain")
+    worse = scene.obey(request)
     assert not worse.success
     gate = check_results(worse)["beats_champion_log_loss"]
     assert not gate.passed
