@@ -42,13 +42,12 @@ class Told:
 class Labels:
     """The label of each prediction: `truth` is its place among the model's labels, or a number.
 
-    nan is not labelled. A label of several that the model does not know is -1. `matched` counts the
-    labels of each place that belong to one of the predictions.
+    nan is not labelled. A label of several that the model does not know is -1. `newest` is the largest
+    label time.
     """
 
     truth: Floats
     newest: datetime | None
-    matched: Mapping[str, int]
 
 
 def told(
@@ -84,34 +83,25 @@ def latest_labels(predictions: pa.Table, places: Sequence[Told]) -> Labels:
     truth = np.full(count, np.nan)
     usable = [one for one in places if set(one.by) <= set(predictions.column_names)]
     if not count or not usable:
-        return Labels(truth=truth, newest=None, matched={one.place: 0 for one in places})
+        return Labels(truth=truth, newest=None)
     numbered = predictions.append_column("_row", pa.array(np.arange(count)))
     with duckdb.connect() as connection:
         connection.register("predictions", numbered)
         for at, one in enumerate(usable):
             connection.register(f"told_{at}", one.rows)
-        parts = " UNION ALL ".join(
+        candidates = " UNION ALL ".join(
             _candidates(at, one, predictions.schema) for at, one in enumerate(usable)
         )
-        connection.execute(f"CREATE TEMP TABLE candidates AS {parts}")
-        found: pa.Table = connection.sql(_LATEST).to_arrow_table()
-        counted = dict(
-            connection.execute(
-                "SELECT place, count(DISTINCT label) FROM candidates GROUP BY 1"
-            ).fetchall()
-        )
+        latest = _LATEST.format(candidates=candidates)
+        found: pa.Table = connection.sql(latest).to_arrow_table()
     rows = found["row"].to_numpy()
     truth[rows] = found["truth"].to_numpy(zero_copy_only=False)
     known = found.filter(pc.is_valid(found["truth"]))
-    return Labels(
-        truth=truth,
-        newest=pc.max(known["label_time"]).as_py(),
-        matched={one.place: counted.get(at, 0) for at, one in enumerate(usable)},
-    )
+    return Labels(truth=truth, newest=pc.max(known["label_time"]).as_py())
 
 
 _LATEST = """
-SELECT row, truth, label_time FROM candidates
+SELECT row, truth, label_time FROM ({candidates})
 QUALIFY row_number() OVER (
     PARTITION BY row ORDER BY label_time DESC NULLS LAST, place DESC, arrival DESC
 ) = 1
@@ -124,9 +114,8 @@ def _candidates(at: int, one: Told, schema: pa.Schema) -> str:
         for mine, theirs in one.by.items()
     )
     return (
-        f"SELECT p._row AS row, {at} AS place, t.truth, t.label_time, t.arrival, "
-        f"t.rowid_ AS label FROM predictions p JOIN "
-        f"(SELECT *, row_number() OVER () AS rowid_ FROM told_{at}) t ON {matches}"
+        f"SELECT p._row AS row, {at} AS place, t.truth, t.label_time, t.arrival "
+        f"FROM predictions p JOIN told_{at} t ON {matches}"
     )
 
 

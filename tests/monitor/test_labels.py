@@ -53,7 +53,6 @@ def test_a_key_is_joined_whatever_its_type(ids):
     found = latest_labels(predictions, [place])
     assert found.truth[:2].tolist() == [1.0, 0.0]
     assert np.isnan(found.truth[2])
-    assert found.matched == {"source": 2}
 
 
 def test_a_declared_column_that_is_missing_is_named(shop):
