@@ -8,7 +8,6 @@ that has one, and a null label withdraws what was said before.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -38,18 +37,6 @@ class Told:
     unreadable: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Labels:
-    """The label of each prediction: `truth` is its place among the model's labels, or a number.
-
-    nan is not labelled. A label of several that the model does not know is -1. `newest` is the largest
-    label time.
-    """
-
-    truth: Floats
-    newest: datetime | None
-
-
 def told(
     place: str,
     rows: pa.Table,
@@ -77,13 +64,17 @@ def told(
     return Told(place=place, rows=kept, by=by, unreadable=count - kept.num_rows)
 
 
-def latest_labels(predictions: pa.Table, places: Sequence[Told]) -> Labels:
-    """Find the label that each row of `predictions` has, the later places winning among equals."""
+def latest_labels(predictions: pa.Table, places: Sequence[Told]) -> Floats:
+    """Find the label that each row of `predictions` has, the later places winning among equals.
+
+    A label is its place among the model's labels, or a number; nan is not labelled, and -1 one of
+    several that the model does not know.
+    """
     count = predictions.num_rows
     truth = np.full(count, np.nan)
     usable = [one for one in places if set(one.by) <= set(predictions.column_names)]
     if not count or not usable:
-        return Labels(truth=truth, newest=None)
+        return truth
     numbered = predictions.append_column("_row", pa.array(np.arange(count)))
     with duckdb.connect() as connection:
         connection.register("predictions", numbered)
@@ -94,14 +85,12 @@ def latest_labels(predictions: pa.Table, places: Sequence[Told]) -> Labels:
         )
         latest = _LATEST.format(candidates=candidates)
         found: pa.Table = connection.sql(latest).to_arrow_table()
-    rows = found["row"].to_numpy()
-    truth[rows] = found["truth"].to_numpy(zero_copy_only=False)
-    known = found.filter(pc.is_valid(found["truth"]))
-    return Labels(truth=truth, newest=pc.max(known["label_time"]).as_py())
+    truth[found["row"].to_numpy()] = found["truth"].to_numpy(zero_copy_only=False)
+    return truth
 
 
 _LATEST = """
-SELECT row, truth, label_time FROM ({candidates})
+SELECT row, truth FROM ({candidates})
 QUALIFY row_number() OVER (
     PARTITION BY row ORDER BY label_time DESC NULLS LAST, place DESC, arrival DESC
 ) = 1

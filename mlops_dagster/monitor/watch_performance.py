@@ -141,10 +141,11 @@ def _see(
         measured = measure_answers(
             context.model,
             one,
-            reference if own else None,
+            reference,
             spec=spec,
             at=context.at,
             digest=digest,
+            champion=own,
         )
         yield (
             _judge(context, spec, reader.champion, one, measured, reference=reference, drawn=drawn)
