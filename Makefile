@@ -10,7 +10,8 @@ PEERS ?= .venv-peers
 unexport PYTHONDONTWRITEBYTECODE
 TEST ?=
 
-.PHONY: help demo test dev check format bench-lifecycle test-fast test-e2e test-peers capabilities clean
+.PHONY: help demo test dev check format bench-lifecycle bench-serve bench-batch bench-drift bench-alarms \
+    test-fast test-e2e test-browser test-peers capabilities clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -26,6 +27,9 @@ test-fast: $(VENV)/.dev ## the tests without whole processes and without Postgre
 
 test-e2e: $(VENV)/.dev ## the tests that start the daemon, the webserver and killed runs
 	@$(BIN)/python -m pytest -q -m e2e $(TEST)
+
+test-browser: $(VENV)/.dev ## the endpoint's page in a headless Chromium, if there is one
+	@$(BIN)/python -m pytest -q -m browser $(TEST)
 
 dev: $(VENV)/.demo ## the Dagster UI with its daemon and the MLflow UI, on the demo's end state
 	@MLOPS_SENSORS=running MLOPS_CLOCK=replay:$(abspath $(MLOPS_HOME))/clock $(BIN)/mlops-dagster dev
@@ -47,6 +51,18 @@ format: $(VENV)/.dev ## let ruff mend what it can
 
 bench-lifecycle: $(VENV)/.dev ## one lifecycle run against a plain script of the same steps
 	@$(BIN)/python -m benchmarks.lifecycle
+
+bench-serve: $(VENV)/.dev ## the endpoint against `mlflow models serve`, on the same model
+	@$(BIN)/python -m benchmarks.serve
+
+bench-batch: $(VENV)/.dev ## batch scoring against the model's own predict on numpy, and its memory
+	@$(BIN)/python -m benchmarks.batch
+
+bench-drift: $(VENV)/.dev ## drift of 30 columns beside Evidently and NannyML, on the same files
+	@$(BIN)/python -m benchmarks.drift
+
+bench-alarms: $(VENV)/.dev ## false alarms and power of this package's rule and its peers' (half an hour)
+	@$(BIN)/python -m benchmarks.alarms
 
 capabilities: $(VENV)/.dev ## write docs/capabilities.md from the tests named after its rows
 	@$(BIN)/python -m docs.capabilities

@@ -20,6 +20,8 @@ import mlops_dagster.validate.assets as validate
 from mlops_dagster.declaration import LookupJoin
 from mlops_dagster.deploy.sensors import Deployed, build_approval_sensor, build_live_sensor
 from mlops_dagster.errors import SpecError
+from mlops_dagster.notify.run import Told
+from mlops_dagster.notify.sensors import build_failure_sensor, build_notify_sensor
 from mlops_dagster.records import JSON, Snapshot
 from mlops_dagster.resources import MODEL, RECORDS, RECORDS_KEY, SEGMENT, WORKBENCH, WORKBENCH_KEY
 from mlops_dagster.retrain.sensors import Watched, build_drift_sensor, build_freshness_sensor
@@ -113,6 +115,24 @@ def build_shared_sensors(
             running=running,
             interval=every,
         ),
+        *_telling_sensors(specs, name=name, running=running, every=every),
+    ]
+
+
+def _telling_sensors(
+    specs: Sequence[LifecycleSpec], *, name: str, running: bool, every: timedelta
+) -> list[dg.SensorDefinition]:
+    heard = [one for one in specs if one.notify.channels]
+    if not heard:
+        return []
+    told = [
+        Told(model=one.identity, spec=one.notify, silence=one.monitor.longest_silence)
+        for one in heard
+    ]
+    jobs = [_BUILT[one.identity.job(job)] for one in heard for job in JOBS]
+    return [
+        build_notify_sensor(told, name=f"{name}_notify_sensor", running=running, interval=every),
+        build_failure_sensor(told, name=f"{name}_failure_sensor", jobs=jobs, running=running),
     ]
 
 

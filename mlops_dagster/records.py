@@ -198,6 +198,15 @@ class Finding:
     at: datetime
     because: str
     champion_version: str | None = None
+    severity: Literal["", "minor", "moderate", "major"] = ""
+
+    @property
+    def window(self) -> str:
+        """Which stretch of time or which batch it is about; later ones sort behind."""
+        if self.window_end is not None:
+            return self.window_end.isoformat()
+        _, mark, batch = self.subject.rpartition(" @ batch ")
+        return f"batch {int(batch):012d}" if mark and batch.isdecimal() else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

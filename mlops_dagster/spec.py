@@ -13,6 +13,7 @@ from mlops_dagster.features.spec import FeaturesSpec
 from mlops_dagster.ingest.spec import IngestSpec, LabelsSpec
 from mlops_dagster.metrics.quality import METRICS, metrics_for
 from mlops_dagster.monitor.spec import MonitorSpec
+from mlops_dagster.notify.spec import NotifySpec
 from mlops_dagster.retrain.spec import RetrainSpec
 from mlops_dagster.serve.spec import ServeSpec
 from mlops_dagster.train.spec import TrainSpec
@@ -63,6 +64,9 @@ class LifecycleSpec(ModelIdentity, hide_input_in_errors=True):
         default_factory=WatchSpec, description="What is watched once a model serves."
     )
     retrain: RetrainSpec = Field(default_factory=RetrainSpec, description="When to train again.")
+    notify: NotifySpec = Field(
+        default_factory=NotifySpec, description="Who is told when something is wrong."
+    )
     schedules: dict[JobName, str] = Field(
         default_factory=dict, description="A cron line (UTC) per job."
     )

@@ -6,28 +6,23 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
+from pydantic import TypeAdapter, ValidationError
 
 from mlops_dagster.cli.model_argument import MODEL, split_name
-from mlops_dagster.declaration import parse_duration, write_duration
+from mlops_dagster.declaration import Duration, write_duration
 
 if TYPE_CHECKING:
     from mlops_dagster.serve.load_test.run import Asking
     from mlops_dagster.workbench import Workbench
 
 
-class DurationType(click.ParamType):
-    """A length of time with its unit: `10s`."""
-
-    name = "duration"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> object:
-        """Read it."""
-        try:
-            return parse_duration(value)
-        except ValueError:
-            self.fail(f"{value!r} is no length of time such as 10s or 2m.", param, ctx)
+def read_budget(ctx: click.Context, param: click.Parameter, value: str | None) -> timedelta | None:
+    """Read a length of time with its unit: `10s`."""
+    try:
+        return TypeAdapter(Duration | None).validate_python(value)
+    except ValidationError as error:
+        message = f"{value!r} is no length of time such as 10s or 2m."
+        raise click.BadParameter(message, ctx, param) from error
 
 
 @click.command("load-test")
@@ -43,7 +38,7 @@ class DurationType(click.ParamType):
 )
 @click.option(
     "--cold-start-budget",
-    type=DurationType(),
+    callback=read_budget,
     help="Exit with 1 when the endpoint needs longer from its start to its first answer.",
 )
 def command(

@@ -14,6 +14,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("check", "Import and resolve everything that is declared."),
     "status": ("status", "What serves, what waits, how new the data is, what was found."),
     "why": ("why", "The last decisions about a model, as sentences."),
+    "calibrate": ("calibrate", "How often drift would alarm on a model's own history."),
+    "backtest": ("backtest", "What other retraining policies would have done on its history."),
     "history": ("history", "Every change of what serves: who, what, why, when."),
     "serve": ("serve", "Answer over HTTP with the version that is live."),
     "load-test": ("load_test", "Measure what the endpoint answers on this machine."),

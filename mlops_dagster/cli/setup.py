@@ -15,13 +15,15 @@ def command() -> None:
     MLOPS_OPERATIONS_URL, MLOPS_LAKE and MLFLOW_TRACKING_URI name them.
     """
     bench = open_bench()
-    if bench.operations_url:
+    embedded = bench.home / "operations.db"
+    if bench.operations_url or embedded.exists():
+        from mlops_dagster.stores.database import sqlite_url
         from mlops_dagster.stores.sql_operations import SqlOperations
 
-        SqlOperations.create_schema(bench.operations_url)
+        SqlOperations.create_schema(bench.operations_url or sqlite_url(embedded))
         click.echo("operations  ready: the tables are there")
     else:
-        click.echo(f"operations  embedded in {bench.home}: nothing to do")
+        click.echo(f"operations  embedded in {bench.home}: made by the first run")
     click.echo(f"lake        {redact(bench.lake_root)}: made by its first write")
     mlflow = "migrated by its own server" if os.environ.get("MLFLOW_TRACKING_URI") else "embedded"
     click.echo(f"mlflow      {mlflow}")

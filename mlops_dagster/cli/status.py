@@ -24,9 +24,10 @@ def command(*, model: str, as_json: bool) -> None:
     """Say what should serve and what does, what waits, how new the data is, what was found last."""
     from mlops_dagster.cli.status_dagster import dagster_facts
     from mlops_dagster.cli.status_facts import facts
+    from mlops_dagster.cli.status_watch import watch_facts
 
     bench = bench_of(model)
-    told = [*facts(bench, model), *dagster_facts(bench, model)]
+    told = [*facts(bench, model), *watch_facts(bench, model), *dagster_facts(bench, model)]
     if as_json:
         click.echo(json.dumps(for_programs(told), indent=2))
         return
@@ -35,14 +36,15 @@ def command(*, model: str, as_json: bool) -> None:
 
 
 def for_programs(told: "Iterable[Fact]") -> dict[str, object]:
-    """Gather the values by label; the findings that are alarms are a list."""
-    gathered: dict[str, object] = {"finding": []}
+    """Gather the values by label; findings that are alarms, and incidents, are lists."""
+    gathered: dict[str, object] = {}
+    lists: dict[str, list[object]] = {"finding": [], "incident": []}
     for one in told:
-        if one.label == "finding":
-            gathered["finding"] = [*gathered["finding"], dict(one.values)]  # type: ignore[misc]
+        if one.label in lists:
+            lists[one.label].append(dict(one.values))
         else:
             gathered[one.label.replace(" ", "_")] = dict(one.values)
-    return gathered
+    return gathered | lists
 
 
 def lines(told: "Iterable[Fact]", *, width: int | None) -> Iterator[str]:

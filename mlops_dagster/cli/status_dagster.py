@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SILENT = timedelta(minutes=2)
 """Dagster's daemon tells of itself every 30 s; after so long it is taken for gone."""
-KINDS = ("freshness", "drift", "live", "approval")
+KINDS = ("freshness", "drift", "live", "approval", "notify", "failure")
 
 
 def dagster_facts(bench: "Workbench", model: str) -> list[Fact]:

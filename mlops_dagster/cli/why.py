@@ -1,9 +1,18 @@
-"""`mlops-dagster why MODEL`: the last decisions as sentences."""
+"""`mlops-dagster why MODEL`: the last decisions as sentences, and the alarms that started nothing."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from mlops_dagster.cli.model_argument import MODEL, split_name
 from mlops_dagster.cli.traces import bench_of
+
+if TYPE_CHECKING:
+    from mlops_dagster.records import Decision, Finding
+    from mlops_dagster.workbench import Workbench
+
+MOST = 1_000
 
 
 @click.command("why")
@@ -11,12 +20,34 @@ from mlops_dagster.cli.traces import bench_of
 @click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True)
 def command(*, model: str, limit: int) -> None:
     """Tell the last decisions about MODEL, newest first, each with its reason; a no has one too."""
-    name, segment = split_name(model)
-    decisions = bench_of(model).operations.decisions(name, segment, limit=limit)
+    bench = bench_of(model)
+    decisions = bench.operations.decisions(*split_name(model), limit=limit)
     if not decisions:
         click.echo(
             f"{model}: no decision was needed yet. The sensors decide; `mlops-dagster dev` turns them on."
         )
     for one in decisions:
-        said = "no" if one.action == "none" else one.action
-        click.echo(f"{one.at:%Y-%m-%d %H:%M}  {said:<8} {one.reason}: {one.because}")
+        click.echo(sentence(one))
+    if held := suppressed(bench, model):
+        click.echo(f"\n{len(held)} alarm(s) since the last retrain started nothing; the newest:")
+    for alarm in held[:limit]:
+        size = f" ({alarm.severity})" if alarm.severity else ""
+        click.echo(f"{alarm.at:%Y-%m-%d %H:%M}  {alarm.signal}{size}: {alarm.because}")
+
+
+def sentence(decision: "Decision") -> str:
+    """Write a decision as a line."""
+    said = "no" if decision.action == "none" else decision.action
+    reason = "" if decision.reason == "none" else f"{decision.reason}: "
+    return f"{decision.at:%Y-%m-%d %H:%M}  {said:<8} {reason}{decision.because}"
+
+
+def suppressed(bench: "Workbench", model: str) -> "Sequence[Finding]":
+    """List the alarms since the last retrain that was asked for, newest first."""
+    from mlops_dagster.records import Outcome
+    from mlops_dagster.stores.operations import FindingFilter
+
+    address = split_name(model)
+    last = bench.operations.decisions(*address, action="retrain", limit=1)
+    only = FindingFilter(outcome=Outcome.REFUSED, since=last[0].at if last else None)
+    return bench.operations.newest_findings(*address, limit=MOST, only=only)

@@ -74,8 +74,8 @@ class EvaluateSpec(Spec):
     gates: tuple[Gate, ...] | None = Field(
         default=None,
         description=(
-            "None may refuse, one must pass. Left out: better than the dummy and not worse than the "
-            "champion, by the first metric. An empty list lets every candidate go live."
+            "No gate may refuse a candidate, and one must pass it. Left out: better than the dummy and "
+            "not worse than the champion, by the first metric. Empty: every candidate goes live."
         ),
     )
     business: BusinessValue | None = Field(

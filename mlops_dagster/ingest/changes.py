@@ -135,13 +135,15 @@ def _again(
 def after(given: pa.Table, known: pa.Table, *, column: str, mark: object) -> Changes:
     """Take the rows past the mark, and those at it that are not among the `known` ones there.
 
-    Rows that are alike are counted: three where two are known give one.
+    Rows that are alike are counted: three where two are known give one. They are compared by the
+    columns that both have.
     """
     past = given.filter(pc.greater(given[column], pa.scalar(mark)))
     ties = given.filter(pc.equal(given[column], pa.scalar(mark)))
-    left = Counter(to_text(known))
+    both = [name for name in given.column_names if name in known.column_names]
+    left = Counter(to_text(known.select(both)))
     fresh = []
-    for text in to_text(ties):
+    for text in to_text(ties.select(both)):
         fresh.append(not left[text])
         left[text] -= bool(left[text])
     kept = pa.concat_tables([ties.filter(pa.array(fresh, pa.bool_())), past])

@@ -86,14 +86,19 @@ def need_columns(needed: Iterable[str | None], present: Sequence[str], *, where:
         raise DataNotFitError.missing_columns(where, missing, present)
 
 
-def need_stored_columns(stored: Iterable[str], present: Sequence[str], *, where: str) -> None:
+def need_stored_columns(
+    stored: Iterable[str], present: Sequence[str], *, where: str, lookup: bool
+) -> None:
     """Refuse rows without a column that the source had before."""
     if missing := [name for name in stored if name not in present]:
         error = DataNotFitError.missing_columns(where, missing, present)
-        message = (
-            f"{error} The source had it before. Give it again; if it is gone for good, name it in "
-            "ingest.without: new rows have null there, and features.exclude keeps it from the model."
+        way_out = (
+            "or bring the table in under another name of a lookup."
+            if lookup
+            else "if it is gone for good, name it in ingest.without: new rows have null there, and "
+            "features.exclude keeps it from the model."
         )
+        message = f"{error} The source had it before. Give it again; {way_out}"
         raise DataNotFitError(message)
 
 

@@ -77,7 +77,10 @@ def make_plan(
     need_columns(target.needed, given.column_names, where=target.where)
     kept = _own_columns(before.schema) if before else []
     need_stored_columns(
-        [one for one in kept if one not in target.without], given.column_names, where=target.where
+        [one for one in kept if one not in target.without],
+        given.column_names,
+        where=target.where,
+        lookup=target.quarantine is None,
     )
     fitted = fit(
         given,

@@ -16,9 +16,11 @@ from mlops_dagster.ingest.spec import FORMATS, CsvOptions, FileSource, guess_for
 
 _BATCH_ROWS = 131_072
 _HEADER_BYTES = 1024 * 1024
+_HIDDEN = (".", "_")
 _USUAL = {"csv": ",", "tsv": "\t"}
 _DELIMITERS = (";", "\t", "|", ",")
-_JSON_BLOCK = 16 * 1024 * 1024
+_BLOCK = 16 * 1024 * 1024
+"""Bytes that are parsed at a time: no row may be longer."""
 _TOLD = ("mtime", "LastModified", "last_modified", "updated", "ETag", "etag", "created")
 
 
@@ -85,7 +87,9 @@ def _place(system: Any, source: FileSource) -> str:
 def _matching(system: Any, source: FileSource) -> list[str]:
     place = _place(system, source)
     if any(mark in place for mark in "*?["):
-        return sorted(path for path in system.glob(place) if system.isfile(path))
+        hidden = place.rsplit("/", 1)[-1].startswith(_HIDDEN)
+        found = [path for path in system.glob(place) if hidden or not _is_hidden(path)]
+        return sorted(path for path in found if system.isfile(path))
     if system.isdir(place):
         return sorted(path for path in system.find(place) if _is_rows(path, source))
     return [place] if system.exists(place) else []
@@ -94,7 +98,11 @@ def _matching(system: Any, source: FileSource) -> list[str]:
 def _is_rows(path: str, source: FileSource) -> bool:
     name = path.rsplit("/", 1)[-1]
     known = source.format is not None or any(suffix in name.lower() for suffix in FORMATS)
-    return known and not name.startswith((".", "_"))
+    return known and not _is_hidden(path)
+
+
+def _is_hidden(path: str) -> bool:
+    return path.rsplit("/", 1)[-1].startswith(_HIDDEN)
 
 
 def _read_one(system: Any, path: str, *, source: FileSource, where: str) -> Iterator[pa.Table]:
@@ -135,7 +143,7 @@ def _parse(file: BinaryIO, kind: str, options: CsvOptions, *, where: str) -> Ite
         for batch in pq.ParquetFile(file).iter_batches(batch_size=_BATCH_ROWS):
             yield pa.Table.from_batches([batch])
     elif kind == "jsonl":
-        yield pajson.read_json(file, read_options=pajson.ReadOptions(block_size=_JSON_BLOCK))
+        yield pajson.read_json(file, read_options=pajson.ReadOptions(block_size=_BLOCK))
     else:
         yield _read_csv(file, options, delimiter=options.delimiter or _USUAL[kind], where=where)
 
@@ -147,7 +155,7 @@ def _read_csv(file: BinaryIO, options: CsvOptions, *, delimiter: str, where: str
     # Not the streaming reader: that one fixes a column's type by the first block alone.
     rows = pacsv.read_csv(
         file,
-        read_options=pacsv.ReadOptions(encoding=options.encoding),
+        read_options=pacsv.ReadOptions(encoding=options.encoding, block_size=_BLOCK),
         parse_options=pacsv.ParseOptions(
             delimiter=delimiter, quote_char=options.quote, newlines_in_values=True
         ),

@@ -34,7 +34,11 @@ class CsvOptions(Spec):
 
 
 class FileSource(Spec):
-    """Files: one path, a folder, a glob, or any fsspec address; read whole each time."""
+    """Files: one path, a folder, a glob, or any fsspec address; read whole each time, into memory.
+
+    A file that is still being written would be read in part: write it under a name that starts with
+    `.` or `_`, or elsewhere, and rename it when it is whole.
+    """
 
     kind: Literal["file"] = "file"
     path: str = Field(
@@ -128,7 +132,9 @@ class IngestSpec(Spec):
 
     source: Source = Field(description="Where the rows are.")
     cursor: str | None = Field(
-        default=None, description="A column that only grows: a time or number of arrival."
+        default=None,
+        description="A column that only grows: a time or number of arrival. Without a key, a row that "
+        "changes while it is the newest comes twice.",
     )
     lookback: Duration | None = Field(
         default=None,

@@ -16,7 +16,7 @@ class Limits:
         self._enough = [one for one in reference.windows if one.rows >= spec.minimum_rows]
         self._calibrations: dict[tuple[str, Counts, int], Calibration] = {}
         self._past: list[tuple[TableProfile, TableProfile]] | None = None
-        self._differences: dict[str, list[float]] = {}
+        self._differences: dict[str, dict[int, float]] = {}
 
     def chance(self, pair: Pair, *, quantile: float) -> float:
         """Tell the distance that a window of the pair's rows stays under when nothing drifted.
@@ -33,16 +33,27 @@ class Limits:
 
     def over_time(self, pair: Pair, *, quantile: float) -> float | None:
         """Tell the distance that the reference's own windows stay under; None when they are too few."""
+        return limit_over_time(list(self.differences(pair).values()), quantile=quantile)
+
+    def differences(self, pair: Pair) -> dict[int, float]:
+        """Tell how far each window of the reference, by its place, is from the rest of it."""
         if pair.name not in self._differences:
             self._differences[pair.name] = self._measure(pair.widest)
-        return limit_over_time(self._differences[pair.name], quantile=quantile)
+        return self._differences[pair.name]
 
-    def _measure(self, pair: Pair) -> list[float]:
-        pairs = [self._cells(pair, *one) for one in self._windows()]
-        return [float(pair.distance(one.reference, one.current)) for one in pairs if one]
+    def _measure(self, pair: Pair) -> dict[int, float]:
+        pairs = {place: self._cells(pair, *one) for place, one in enumerate(self.windows())}
+        return {
+            place: float(pair.distance(one.reference, one.current))
+            for place, one in pairs.items()
+            if one
+        }
 
-    def _windows(self) -> list[tuple[TableProfile, TableProfile]]:
-        """Each window with the rest of the reference: with itself in it, it would seem too near."""
+    def windows(self) -> list[tuple[TableProfile, TableProfile]]:
+        """Each window with the rest of the reference: with itself in it, it would seem too near.
+
+        There are none when they are too few to tell how windows differ.
+        """
         if self._past is None:
             enough = self._enough if len(self._enough) >= FEWEST_WINDOWS else []
             self._past = [(subtract(self._reference, window), window) for window in enough]

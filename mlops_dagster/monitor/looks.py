@@ -86,6 +86,7 @@ def drift_findings(
             at=at,
             because=f"{look.sentence(verdict, signal=signal)} {verdict.note}".strip(),
             champion_version=champion,
+            severity=verdict.severity,
         )
         for signal in signals
         for verdict in look.verdicts(signal)

@@ -94,8 +94,21 @@ class PerformanceSpec(Spec):
 class MonitorSpec(Spec):
     """What is watched. Without `drift` and `performance` only ages are."""
 
+    @property
+    def longest_silence(self) -> timedelta | None:
+        """Tell the time without a look after which monitoring is overdue."""
+        age = self.freshness.max_age
+        return self.overdue_after or (age * 2 if age else None)
+
     freshness: FreshnessSpec = Field(
         default_factory=FreshnessSpec, description="How old data and model may get."
+    )
+    overdue_after: Duration | None = Field(
+        default=None,
+        description=(
+            "Longest time without a look; then that itself is an incident. Left out: twice "
+            "freshness.max_age, and where that is left out too, nothing is overdue."
+        ),
     )
     drift: DriftSpec | None = Field(
         default=None,

@@ -2,12 +2,10 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import duckdb
-import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as pads
 import pyarrow.types as kinds
 
 from mlops_dagster.profiles.columns import (
@@ -17,17 +15,9 @@ from mlops_dagster.profiles.columns import (
     NumericProfile,
     TableProfile,
 )
+from mlops_dagster.profiles.edges import cut, sketched
+from mlops_dagster.profiles.row_source import Rows, RowSource
 
-Rows: TypeAlias = pa.Table | pads.Dataset | pa.RecordBatchReader
-
-# 64 even quantiles, and tail edges that halve eight times: without them a heavy tail's distance is
-# off by most of a standard deviation.
-QUANTILES = sorted(
-    {i / 64 for i in range(1, 64)}
-    | {2.0**-i / 64 for i in range(1, 9)}
-    | {1 - 2.0**-i / 64 for i in range(1, 9)}
-)
-MOST_STEPS = 80
 SAMPLE = 100_000
 LARGEST = 1e100
 _DIGITS = 12
@@ -67,17 +57,15 @@ class _Passes:
     def __init__(
         self, rows: Rows, columns: Sequence[str] | None, edges_from: TableProfile | None
     ) -> None:
-        source = rows.read_all() if isinstance(rows, pa.RecordBatchReader) else rows
-        known = edges_from.columns if edges_from else dict.fromkeys(source.schema.names)
-        self._names = [name for name in (columns or known) if name in source.schema.names]
+        self._rows = RowSource(rows)
+        self._schema = self._rows.schema
+        known = edges_from.columns if edges_from else dict.fromkeys(self._schema.names)
+        self._names = [name for name in (columns or known) if name in self._schema.names]
         self._names = [name for name in self._names if name in known]
-        self._schema = source.schema
-        self._source = source
         self._reference = edges_from
         self._connection = duckdb.connect()
 
     def __enter__(self) -> Self:
-        self._connection.register("source", self._source)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -90,7 +78,8 @@ class _Passes:
         first = f'"{group}"' if group else "NULL"
         tail = f'GROUP BY "{group}" ORDER BY 1' if group else ""
         query = f"SELECT {first}, {', '.join(parts)} FROM {self._cleaned(bins, group)} {tail}"
-        for window, total, *found in self._connection.execute(query).fetchall():
+        wanted = [*self._names, *([group] if group else [])]
+        for window, total, *found in self._ask(query, wanted):
             columns = {
                 name: _column(bins[name], cells, total)
                 for name, cells in zip(self._names, found, strict=True)
@@ -102,30 +91,21 @@ class _Passes:
         if self._reference is not None:
             return self._reference.columns
         empty = {name: _empty(self._schema.field(name).type) for name in self._names}
-        # One thread, so that the sketch of the quantiles is the same each time.
-        self._connection.execute("SET threads = 1")
-        found = self._look(empty)
-        self._connection.execute("RESET threads")
-        return found
+        return self._look(empty) if self._names else dict(empty)
 
     def _look(self, empty: Mapping[str, ColumnProfile]) -> dict[str, ColumnProfile]:
-        sketches = [_sketched(i, empty[name]) for i, name in enumerate(self._names)]
-        if not sketches:
-            return dict(empty)
-        total = self._connection.execute("SELECT count(*) FROM source").fetchall()[0][0]
-        step = max(total // SAMPLE, 1)
-        numbered = f"(SELECT *, row_number() OVER () AS r FROM {self._cleaned(empty, None)})"
-        query = f"SELECT {', '.join(sketches)} FROM {numbered} WHERE r % {step} = 0"
-        seen = self._connection.execute(query).fetchall()[0]
-        few = [
-            i
-            for i, one in enumerate(seen)
-            if "edges" in one and one["distinct"] <= MOST_STEPS * 1.5
+        sample = self._rows.sample(self._names, SAMPLE)
+        self._connection.register("sample", sample)
+        query = f"SELECT * FROM {self._cleaned(empty, None, of='sample')}"
+        cleaned = self._connection.sql(query).to_arrow_table()
+        seen = [
+            sketched(cleaned[f"c{i}"].drop_null(), empty[name])
+            for i, name in enumerate(self._names)
         ]
+        few = [i for i, one in enumerate(seen) if one.has_few_values]
         values = self._distinct(empty, few)
-        sampled = max(total // step, 1)
         return {
-            name: _cut(empty[name], seen[i], values.get(i), sampled)
+            name: cut(empty[name], seen[i], values.get(i), sample.num_rows)
             for i, name in enumerate(self._names)
         }
 
@@ -135,20 +115,27 @@ class _Passes:
         if not places:
             return {}
         lists = ", ".join(f"list(DISTINCT c{i})" for i in places)
-        query = f"SELECT {lists} FROM {self._cleaned(empty, None)}"
-        found = self._connection.execute(query).fetchall()[0]
+        names = [self._names[i] for i in places]
+        found = self._ask(f"SELECT {lists} FROM {self._cleaned(empty, None)}", names)[0]
         return {
             i: sorted(value for value in (values or []) if value is not None)
             for i, values in zip(places, found, strict=True)
         }
 
-    def _cleaned(self, bins: Mapping[str, ColumnProfile], group: str | None) -> str:
+    def _ask(self, query: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Read the rows once."""
+        self._connection.register("source", self._rows.stream(columns))
+        return self._connection.execute(query).fetchall()
+
+    def _cleaned(
+        self, bins: Mapping[str, ColumnProfile], group: str | None, *, of: str = "source"
+    ) -> str:
         columns = [
             f"{_expression(name, self._schema.field(name).type, bins[name])} AS c{i}"
             for i, name in enumerate(self._names)
         ]
         chosen = columns + ([f'"{group}"'] if group else [])
-        return f"(SELECT {', '.join(chosen) or '1'} FROM source)"
+        return f"(SELECT {', '.join(chosen) or '1'} FROM {of})"
 
 
 # --- WHAT IS ASKED OF DUCKDB ---
@@ -167,19 +154,18 @@ def _empty(kind: pa.DataType) -> ColumnProfile:
 def _expression(name: str, kind: pa.DataType, bins: ColumnProfile) -> str:
     quoted = '"' + name.replace('"', '""') + '"'
     if isinstance(bins, CategoryProfile):
-        return f"CASE WHEN {quoted} IS NOT NULL THEN CAST({quoted} AS VARCHAR) END"
-    number = f"epoch({quoted})" if kinds.is_temporal(kind) else f"TRY_CAST({quoted} AS DOUBLE)"
-    bounded = f"greatest(least({number}, {LARGEST}), -{LARGEST})"
-    return f"CASE WHEN isfinite({number}) THEN CAST({bounded} AS DOUBLE) END"
-
-
-def _sketched(place: int, bins: ColumnProfile) -> str:
-    column = f"c{place}"
-    asked = {"distinct": f"approx_count_distinct({column})"}
-    if isinstance(bins, NumericProfile):
-        asked["edges"] = f"approx_quantile({column}, {QUANTILES}::FLOAT[])"
-        asked["lowest"] = f"min({column})"
-    return _struct(asked)
+        text = kinds.is_string(kind) or kinds.is_large_string(kind)
+        return (
+            quoted if text else f"CASE WHEN {quoted} IS NOT NULL THEN CAST({quoted} AS VARCHAR) END"
+        )
+    number = quoted
+    if kinds.is_temporal(kind):
+        number = f"epoch({quoted})"
+    elif not kinds.is_float64(kind):
+        number = f"TRY_CAST({quoted} AS DOUBLE)"
+    # NaN is larger than everything to DuckDB; most values need one comparison only.
+    beyond = f"WHEN isfinite({number}) THEN sign({number}) * {LARGEST}"
+    return f"CASE WHEN abs({number}) <= {LARGEST} THEN {number} {beyond} END"
 
 
 def _counted(place: int, bins: ColumnProfile) -> str:
@@ -188,20 +174,40 @@ def _counted(place: int, bins: ColumnProfile) -> str:
     if isinstance(bins, CategoryProfile):
         return _struct(asked | ({"labels": f"histogram({column})"} if bins.comparable else {}))
     edges = ", ".join([*map(_literal, bins.edges), "'inf'::DOUBLE"])
-    core = column
+    moved = f"({column} - {_literal(_middle(bins))})"
+    core = moved
     if bins.edges:
-        low, high = _literal(bins.edges[0]), _literal(bins.edges[-1])
-        core = f"CASE WHEN {column} < {low} THEN {low} WHEN {column} > {high} THEN {high} ELSE {column} END"
+        low, high = (_literal(edge - _middle(bins)) for edge in (bins.edges[0], bins.edges[-1]))
+        core = f"greatest(least({moved}, {high}), {low})"
     asked |= {
         "bins": f"histogram({column}, [{edges}])",
-        "mean": f"avg({column})",
-        "sd": f"stddev_pop({column})",
-        "core_mean": f"avg({core})",
-        "core_sd": f"stddev_pop({core})",
+        "sum": f"sum({moved})",
+        "squares": f"sum({moved} * {moved})",
+        "core_sum": f"sum({core})",
+        "core_squares": f"sum({core} * {core})",
         "minimum": f"min({column})",
         "maximum": f"max({column})",
     }
     return _struct(asked)
+
+
+def _middle(bins: NumericProfile) -> float:
+    """A value amid the column's own: sums of distances from it lose no digits."""
+    return bins.edges[len(bins.edges) // 2] if bins.edges else 0.0
+
+
+def _moments(
+    sums: tuple[float | None, float | None], rows: int, middle: float
+) -> tuple[float, float]:
+    """Turn sums of distances from the middle, and of their squares, into mean and deviation."""
+    total, squares = (one or 0.0 for one in sums)
+    if not rows:
+        return 0.0, 0.0
+    moved, mean_square = total / rows, squares / rows
+    variance = mean_square - moved**2
+    # Less than this is what is left of two equal doubles.
+    sd = math.sqrt(variance) if variance > 1e-13 * mean_square else 0.0
+    return _rounded(middle + moved, sd), _rounded(sd, sd)
 
 
 def _struct(asked: Mapping[str, str]) -> str:
@@ -216,46 +222,25 @@ def _literal(number: float) -> str:
 # --- WHAT DUCKDB ANSWERED ---
 
 
-def _cut(
-    empty: ColumnProfile, seen: Mapping[str, Any], values: list[float] | None, sampled: int
-) -> ColumnProfile:
-    if isinstance(empty, CategoryProfile):
-        text = seen["distinct"] > max(CATEGORY_CAP, sampled / 2)
-        return CategoryProfile(nulls=0, comparable=empty.comparable and not text)
-    steps = values is not None and len(values) <= MOST_STEPS
-    found = values if steps else _steady(seen["edges"] or [], sampled)
-    edges = np.unique(np.asarray(found, dtype=np.float64))
-    if len(edges) and (steps or edges[0] <= seen["lowest"]):
-        # The smallest value gets a bin of its own, so that anything below it is seen as new.
-        below = edges[0] - max(abs(edges[0]), 1.0) * 1e-9
-        edges = np.concatenate([[below], edges])
-    return NumericProfile(nulls=0, counts=(), edges=tuple(edges.tolist()), steps=steps)
-
-
-def _steady(edges: Sequence[float], sampled: int) -> list[float]:
-    """Keep the quantiles with at least five rows beyond them: no few rows may stretch the edges."""
-    return [
-        edge
-        for edge, level in zip(edges, QUANTILES, strict=False)
-        if min(level, 1 - level) * sampled >= 5
-    ]
-
-
 def _column(bins: ColumnProfile, cells: Mapping[str, Any], total: int) -> ColumnProfile:
     nulls = total - cells["rows"]
     if isinstance(bins, CategoryProfile):
         return _labels(bins, cells.get("labels") or {}, nulls=nulls, rows=cells["rows"])
     counts = cells["bins"] or {}
     tops = (*bins.edges, float("inf"))
+    middle = _middle(bins)
+    mean, sd = _moments((cells["sum"], cells["squares"]), cells["rows"], middle)
+    core = (cells["core_sum"], cells["core_squares"])
+    core_mean, core_sd = _moments(core, cells["rows"], middle)
     return NumericProfile(
         nulls=nulls,
         counts=tuple(int(counts.get(top, 0)) for top in tops),
         edges=bins.edges,
         steps=bins.steps,
-        mean=_rounded(cells["mean"], cells["sd"]),
-        sd=_rounded(cells["sd"], cells["sd"]),
-        core_mean=_rounded(cells["core_mean"], cells["core_sd"]),
-        core_sd=_rounded(cells["core_sd"], cells["core_sd"]),
+        mean=mean,
+        sd=sd,
+        core_mean=core_mean,
+        core_sd=core_sd,
         minimum=cells["minimum"],
         maximum=cells["maximum"],
     )
@@ -279,9 +264,9 @@ def _largest(counted: Iterable[tuple[str, int]]) -> dict[str, int]:
     return dict(sorted(counted, key=lambda pair: (-pair[1], pair[0]))[:CATEGORY_CAP])
 
 
-def _rounded(number: float | None, spread: float | None) -> float:
+def _rounded(number: float, spread: float) -> float:
     """Drop the digits that depend on the order in which rows were added up."""
     if not number:
         return 0.0
-    size = max(abs(number), spread or 0.0)
+    size = max(abs(number), spread)
     return round(number, _DIGITS - 1 - math.floor(math.log10(size)))

@@ -1,12 +1,13 @@
 """Yes or no to taking in new rows, from facts alone."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from mlops_dagster.declaration import ModelIdentity, write_duration
 from mlops_dagster.records import Decision
 
 _ERROR_TEXT = 400
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ def decide_update(model: ModelIdentity, arrival: Arrival) -> Decision:
         )
     if sentence := overdue_sentence(arrival):
         return decide_overdue(model, arrival, sentence)
-    return answer(model, arrival, "", "none", "Nothing new at the source.")
+    return answer(model, arrival, "", "none", quiet_sentence(arrival))
 
 
 def decide_overdue(model: ModelIdentity, arrival: Arrival, sentence: str) -> Decision:
@@ -62,25 +63,45 @@ def decide_overdue(model: ModelIdentity, arrival: Arrival, sentence: str) -> Dec
 
 
 def overdue_mark(arrival: Arrival) -> str:
-    """Name the newest event and how many times `max_age` it is old by now."""
-    if arrival.newest is None or not arrival.max_age:
+    """Name the newest event, or else the last update, and how many times `max_age` it is old by now."""
+    if not arrival.max_age:
         return "never"
-    periods = (arrival.now - arrival.newest) // arrival.max_age
-    return f"{arrival.newest.isoformat()}+{periods}"
+    since = arrival.newest or arrival.last_update
+    periods = (arrival.now - (since or _LONG_AGO)) // arrival.max_age
+    return f"{since.isoformat() if since else 'never'}+{periods}"
 
 
 def overdue_sentence(arrival: Arrival) -> str:
     """Say how old the newest event is, if it is past its age."""
-    if arrival.max_age is None:
-        return ""
     if arrival.newest is None:
-        unknown = arrival.last_update is None and arrival.state is None
-        return "No data was taken in yet." if unknown else ""
-    age = arrival.now - arrival.newest
-    if age <= arrival.max_age:
+        return unseen_sentence(arrival) if arrival.state is None else ""
+    if arrival.max_age is None or arrival.now - arrival.newest <= arrival.max_age:
         return ""
-    hours = age.total_seconds() / 3600
+    hours = (arrival.now - arrival.newest).total_seconds() / 3600
     return f"The newest event is {hours:.1f} h old (limit {write_duration(arrival.max_age)})."
+
+
+def unseen_sentence(arrival: Arrival) -> str:
+    """Say why a source that tells neither a state nor times is to be read again, if it is."""
+    if arrival.last_update is None:
+        return "No data was taken in yet."
+    if arrival.max_age is None or arrival.now - arrival.last_update <= arrival.max_age:
+        return ""
+    hours = (arrival.now - arrival.last_update).total_seconds() / 3600
+    limit = write_duration(arrival.max_age)
+    return f"The source tells no times, and was read {hours:.1f} h ago (limit {limit})."
+
+
+def quiet_sentence(arrival: Arrival) -> str:
+    """Say that nothing is new, or what would have to be declared to know it."""
+    if arrival.state is not None:
+        return "Nothing new at the source."
+    if arrival.max_age is None:
+        return (
+            "The source cannot tell whether it changed, and monitor.freshness.max_age is not declared: "
+            "a schedule or a person starts its updates."
+        )
+    return "The source cannot tell whether it changed; its rows are within their age."
 
 
 def answer(

@@ -2,11 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Literal, TypeAlias
 
 from mlops_dagster.declaration import ModelIdentity, write_duration
-from mlops_dagster.records import Decision, Finding, Outcome
+from mlops_dagster.records import JSON, Decision, Finding
+from mlops_dagster.retrain.alarms import (
+    asking_alarms,
+    drift_sentence,
+    held_sentence,
+    minor_alarms,
+    of_signal,
+)
 from mlops_dagster.retrain.spec import RetrainSpec
+
+WEEK = timedelta(days=7)
+Asked: TypeAlias = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +25,8 @@ class Situation:
     """What is known of a model when a decision is due.
 
     `new_rows` are labelled rows accepted since the last training. `findings` are those since the last
-    training. `open_run` names a run of the model that still renews its lease, or waits to start.
+    training, alarms or not. `open_run` names a run of the model that still renews its lease, or waits
+    to start. `retrains` are the instants of those asked for in the last seven days.
     """
 
     now: datetime
@@ -25,51 +37,55 @@ class Situation:
     last_retrain: datetime | None
     open_run: str | None
     findings: Sequence[Finding]
+    retrains: Sequence[datetime] = ()
 
 
 def decide(model: ModelIdentity, policy: RetrainSpec, situation: Situation) -> Decision:
     """Decide whether to retrain now, and say why in a sentence."""
-    obstacle = standing_obstacle(situation)
-    if obstacle:
-        return no(model, situation, obstacle)
-    if situation.champion is None and situation.last_retrain is None:
-        return yes(model, situation, "first_model", "No model was trained yet.")
-    asked = triggers(policy, situation)
-    if not asked:
-        return no(model, situation, quiet_sentence(policy, situation))
-    if hindrance := hindrance_of(policy, situation):
-        wish = " ".join(sentence for _, sentence in asked)
-        return no(model, situation, f"{hindrance} Held back: {wish}")
-    reason = asked[0][0]
-    return yes(model, situation, reason, " ".join(sentence for _, sentence in asked))
-
-
-def standing_obstacle(situation: Situation) -> str:
-    """Name what makes any training impossible now, or nothing."""
     if situation.data_version is None:
-        return "No accepted data yet."
+        return answer(model, policy, situation, because="No accepted data yet.")
+    asked = triggers(policy, situation)
     if situation.open_run:
-        return f"A run of this model is still open ({situation.open_run})."
-    return ""
+        because = f"A run of this model is still open ({situation.open_run})."
+        return answer(model, policy, situation, because=held_sentence(because, asked))
+    if situation.champion is None and situation.last_retrain is None:
+        first = "No model was trained yet."
+        return answer(model, policy, situation, reason="first_model", because=first)
+    if not asked:
+        return answer(model, policy, situation, because=quiet_sentence(policy, situation))
+    if hindrance := hindrance_of(policy, situation):
+        return answer(model, policy, situation, because=held_sentence(hindrance, asked))
+    wish = " ".join(sentence for _, sentence in asked)
+    return answer(model, policy, situation, reason=asked[0][0], because=wish)
 
 
-def triggers(policy: RetrainSpec, situation: Situation) -> list[tuple[str, str]]:
+def triggers(policy: RetrainSpec, situation: Situation) -> list[Asked]:
     """List what asks for a retrain, each with its sentence, in the order of the declaration."""
-    found: list[tuple[str, str]] = []
-    for name in policy.triggers:
-        match name:
-            case "new_data" if situation.new_rows >= max(policy.min_new_rows, 1):
-                need = policy.min_new_rows
-                found.append((name, f"{situation.new_rows:,} new labelled rows (needed {need:,})."))
-            case "stale_model" if sentence := stale_sentence(policy, situation):
-                found.append((name, sentence))
-            case "drift" if alarms := drift_alarms(policy, situation):
-                found.append((name, alarm_sentence(alarms)))
-            case "failed_check" if failed := failed_checks(situation):
-                found.append((name, f"Check failed: {failed[-1].because}"))
-            case _:
-                pass
-    return found
+    sentences = {name: sentence_of(name, policy, situation) for name in policy.triggers}
+    return [(name, sentence) for name, sentence in sentences.items() if sentence]
+
+
+def sentence_of(name: str, policy: RetrainSpec, situation: Situation) -> str:
+    """Say why one of the triggers asks; empty when it does not."""
+    match name:
+        case "new_data" if situation.new_rows >= max(policy.min_new_rows, 1):
+            return f"{situation.new_rows:,} new labelled rows (needed {policy.min_new_rows:,})."
+        case "stale_model":
+            return stale_sentence(policy, situation)
+        case "drift":
+            return drift_sentence(policy, situation.findings) if asks(policy, situation) else ""
+        case "performance" if fallen := of_signal(situation.findings, "performance"):
+            return f"Labelled loss over its limit: {fallen[-1].because}"
+        case "failed_check" if failed := of_signal(situation.findings, "failed_check"):
+            return f"Check failed: {failed[-1].because}"
+        case _:
+            return ""
+
+
+def asks(policy: RetrainSpec, situation: Situation) -> bool:
+    """Tell whether drift was found in enough windows."""
+    windows = {one.window for one in asking_alarms(policy, situation.findings)}
+    return len(windows) >= policy.alarm_windows
 
 
 def hindrance_of(policy: RetrainSpec, situation: Situation) -> str:
@@ -80,27 +96,15 @@ def hindrance_of(policy: RetrainSpec, situation: Situation) -> str:
             f"Cooldown of {write_duration(policy.cooldown)} until {until:%Y-%m-%d %H:%M} UTC "
             f"(last retrain {situation.last_retrain:%Y-%m-%d %H:%M})."
         )
+    if len(situation.retrains) >= policy.most_per_week:
+        free = sorted(situation.retrains)[-policy.most_per_week] + WEEK
+        return (
+            f"The budget of {policy.most_per_week} retrain(s) a week is used up until "
+            f"{free:%Y-%m-%d %H:%M} UTC."
+        )
     if situation.new_rows < policy.min_new_rows:
         return f"Only {situation.new_rows:,} new labelled rows; {policy.min_new_rows:,} are needed."
     return ""
-
-
-def drift_alarms(policy: RetrainSpec, situation: Situation) -> list[Finding]:
-    """Pick the drift findings over their limit that the policy listens to."""
-    return [
-        one
-        for one in situation.findings
-        if one.signal in policy.drift_signals and one.outcome is Outcome.REFUSED
-    ]
-
-
-def failed_checks(situation: Situation) -> list[Finding]:
-    """Pick the data checks that failed."""
-    return [
-        one
-        for one in situation.findings
-        if one.signal == "failed_check" and one.outcome is Outcome.REFUSED
-    ]
 
 
 def stale_sentence(policy: RetrainSpec, situation: Situation) -> str:
@@ -114,45 +118,48 @@ def stale_sentence(policy: RetrainSpec, situation: Situation) -> str:
     return f"Version {situation.champion} is {age.days} days old (limit {limit})."
 
 
-def alarm_sentence(alarms: Sequence[Finding]) -> str:
-    """Say which window drifted worst."""
-    worst = max(alarms, key=lambda one: (one.value or 0) / (one.limit or 1))
-    return f"{len(alarms)} drift alarm(s) since the last training; worst: {worst.because}"
-
-
 def quiet_sentence(policy: RetrainSpec, situation: Situation) -> str:
     """Say what was looked at when nothing asked."""
     looked = ", ".join(policy.triggers)
-    return f"Nothing asks for a retrain ({looked}); {situation.new_rows:,} new labelled rows."
+    told = f"Nothing asks for a retrain ({looked}); {situation.new_rows:,} new labelled rows."
+    minor = minor_alarms(policy, situation.findings)
+    if minor:
+        told += f" {len(minor)} minor alarm(s) only inform, the last: {minor[-1].because}"
+    if asking_alarms(policy, situation.findings) and "drift" in policy.triggers:
+        told += f" Held back: {drift_sentence(policy, situation.findings)}"
+    return told
 
 
-def no(model: ModelIdentity, situation: Situation, because: str) -> Decision:
-    """Decide against a run."""
-    return Decision(
-        model=model.name,
-        segment=model.segment,
-        action="none",
-        reason="none",
-        because=because,
-        at=situation.now,
-    )
-
-
-def yes(model: ModelIdentity, situation: Situation, reason: str, because: str) -> Decision:
-    """Decide for a run. The key is the same whenever the same facts are judged again."""
+def answer(
+    model: ModelIdentity,
+    policy: RetrainSpec,
+    situation: Situation,
+    *,
+    because: str,
+    reason: str = "none",
+) -> Decision:
+    """Write the decision. The key of a yes is the same whenever the same facts are judged again."""
     when = situation.last_retrain.isoformat() if situation.last_retrain else "never"
     key = f"retrain:{model.address}:{situation.data_version}:after:{when}"
+    action: Literal["none", "retrain"] = "none" if reason == "none" else "retrain"
     return Decision(
         model=model.name,
         segment=model.segment,
-        action="retrain",
+        action=action,
         reason=reason,
         because=because,
         at=situation.now,
-        run_key=key,
-        evidence={
-            "new_rows": situation.new_rows,
-            "champion": situation.champion,
-            "alarms": len(situation.findings),
-        },
+        run_key=key if action == "retrain" else "",
+        evidence=evidence_of(policy, situation),
     )
+
+
+def evidence_of(policy: RetrainSpec, situation: Situation) -> dict[str, JSON]:
+    """Keep the numbers that a decision was made from."""
+    return {
+        "new_rows": situation.new_rows,
+        "champion": situation.champion,
+        "alarms": len(asking_alarms(policy, situation.findings)),
+        "minor_alarms": len(minor_alarms(policy, situation.findings)),
+        "retrains_this_week": len(situation.retrains),
+    }

@@ -164,9 +164,9 @@ def was_taken_in(tick: Tick, decision: Decision) -> bool:
 
 
 def look_at_findings(tick: Tick) -> Decision:
-    """Decide on a retrain from drift and failed checks."""
+    """Decide on a retrain from drift, labelled loss and failed checks."""
     policy = tick.watched.policy
-    found = [one for one in policy.triggers if one in ("drift", "failed_check")]
+    found = [one for one in policy.triggers if one in ("drift", "performance", "failed_check")]
     return look_with(tick, policy.model_copy(update={"triggers": tuple(found)}))
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.records import Decision, FeatureSet, Finding, Outcome, Snapshot, TrainedModel
 from mlops_dagster.retrain.arrivals import Arrival
-from mlops_dagster.retrain.policy import Situation
+from mlops_dagster.retrain.policy import WEEK, Situation
 from mlops_dagster.retrain.spec import RetrainSpec
 from mlops_dagster.stores.accepted import accepted_record
 from mlops_dagster.stores.operations import FindingFilter
@@ -23,8 +23,10 @@ def read_situation(
     trained = accepted(bench, model, "trained_model", TrainedModel)
     now = bench.clock.now()
     champion = bench.operations.champion_at(model.name, model.segment, instant=now)
-    asked = bench.operations.decisions(model.name, model.segment, action="retrain", limit=1)
-    times = [one.at for one in asked] + ([trained.made_at] if trained else [])
+    asked = bench.operations.decisions(
+        model.name, model.segment, action="retrain", limit=policy.most_per_week
+    )
+    times = [one.at for one in asked[:1]] + ([trained.made_at] if trained else [])
     return Situation(
         now=now,
         data_version=validated.data_version if validated else None,
@@ -33,9 +35,10 @@ def read_situation(
         new_rows=new_labelled_rows(bench, model, validated, trained),
         last_retrain=max(times, default=None),
         open_run=open_run,
-        findings=alarms_since(
+        findings=findings_since(
             bench, model, trained.made_at if trained else None, signals=signals_of(policy)
         ),
+        retrains=tuple(one.at for one in asked if one.at > now - WEEK),
     )
 
 
@@ -124,16 +127,20 @@ def batch_trained_on(bench: Workbench, model: ModelIdentity, trained: TrainedMod
 def signals_of(policy: RetrainSpec) -> frozenset[str]:
     """List the signals that the policy listens to."""
     drift = policy.drift_signals if "drift" in policy.triggers else ()
-    failed = ("failed_check",) if "failed_check" in policy.triggers else ()
-    return frozenset((*drift, *failed))
+    others = {"performance": "performance", "failed_check": "failed_check"}
+    return frozenset((*drift, *(others[one] for one in policy.triggers if one in others)))
 
 
-def alarms_since(
+def findings_since(
     bench: Workbench, model: ModelIdentity, since: datetime | None, *, signals: frozenset[str]
 ) -> tuple[Finding, ...]:
-    """List the newest alarms made after an instant, oldest first."""
+    """List what was found after an instant, oldest first: quiet windows count among the last ones."""
     if not signals:
         return ()
-    only = FindingFilter(signals=signals, outcome=Outcome.REFUSED, since=since)
-    found = bench.operations.newest_findings(model.name, model.segment, only=only)
-    return tuple(reversed(found))
+    found: list[Finding] = []
+    # Apart, so that no number of quiet findings hides an alarm.
+    for outcome in (Outcome.REFUSED, Outcome.PASSED):
+        only = FindingFilter(signals=signals, outcome=outcome, since=since)
+        newest = bench.operations.newest_findings(model.name, model.segment, only=only)
+        found.extend(reversed(newest))
+    return tuple(sorted(found, key=lambda one: one.at))

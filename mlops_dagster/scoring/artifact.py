@@ -93,12 +93,11 @@ class ModelArtifact:
 
 def estimator_input(features: pd.DataFrame, texts: Sequence[str]) -> pd.DataFrame:
     """Give feature columns the types that a pipeline is fitted on: doubles, and text with None."""
-    made = {
-        name: (
-            features[name].astype(object).where(features[name].notna(), None)
-            if name in texts
-            else features[name].astype("float64")
-        )
-        for name in features
-    }
-    return pd.DataFrame(made, index=features.index)
+    made = features.copy(deep=False)
+    for name, kind in features.dtypes.items():
+        if name not in texts:
+            if kind != np.float64:
+                made[name] = features[name].astype("float64")
+        elif not pd.api.types.is_object_dtype(kind) or features[name].isna().any():
+            made[name] = features[name].astype(object).where(features[name].notna(), None)
+    return made

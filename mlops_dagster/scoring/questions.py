@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from mlops_dagster.errors import DataNotFitError, nearest
@@ -136,8 +137,8 @@ def schema_of(model: ScoringModel) -> InputSchema:
     )
 
 
-def _numbers(values: Sequence[Any]) -> pd.Series:
-    return pd.Series([_plain_number(value) for value in values], dtype="float64")
+def _numbers(values: Sequence[Any]) -> np.ndarray:
+    return np.array([_plain_number(value) for value in values], dtype="float64")
 
 
 def _plain_number(value: Any) -> float:
@@ -150,13 +151,13 @@ def _plain_number(value: Any) -> float:
     return number
 
 
-def _times(values: Sequence[Any]) -> pd.Series:
+def _times(values: Sequence[Any]) -> pd.DatetimeIndex:
     for value in values:
         if not isinstance(value, str | datetime) and value is not None:
             message = "no text"
             raise TypeError(message)
-    made = pd.Series(pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601"))
-    return made.astype("datetime64[us, UTC]")
+    made = pd.to_datetime(np.array(values, dtype=object), utc=True, format="ISO8601")
+    return made.as_unit("us")
 
 
 def _booleans(values: Sequence[Any]) -> pd.Series:

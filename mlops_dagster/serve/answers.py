@@ -3,20 +3,22 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.scoring.inputs import as_given
 from mlops_dagster.scoring.loader import ScoringModel
-from mlops_dagster.scoring.rows import encode_inputs, typed_like
+from mlops_dagster.scoring.rows import input_texts, typed_like
 
 EPOCH = pd.Timestamp(0, tz="UTC")
 NO_TIME = "no-time"
+_ESCAPED = r"[^ !#-\[\]-~]"
 _NAMED = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -33,20 +35,19 @@ class Scorer:
     def score(self, rows: pa.Table) -> pa.Table:
         """Score rows. Each has an id, its inputs as JSON, the answer, the version and the time."""
         texts, answer = ask(self.champion, rows)
-        windows = self.windows(rows)
-        named = (
-            f"{self.model.address}/{w}/{k}"
-            for w, k in zip(windows, self.keys(rows, texts), strict=True)
+        windows = pa.array(self.windows(rows), pa.string())
+        named = pc.binary_join_element_wise(
+            self.model.address, windows, self.keys(rows, texts), "/"
         )
         kept = [*self.model.key, *([self.model.event_time] if self.model.event_time else [])]
         count = rows.num_rows
         return pa.table(
             {
-                "prediction_id": pa.array([digest(one) for one in named], pa.string()),
+                "prediction_id": digests(named),
                 **{name: rows[name] for name in dict.fromkeys(kept) if name in rows.column_names},
-                "window": pa.array(windows, pa.string()),
-                "inputs": pa.array(texts, pa.string()),
-                "input_digest": pa.array([digest(text) for text in texts], pa.string()),
+                "window": windows,
+                "inputs": texts,
+                "input_digest": digests(texts),
                 "prediction": pa.Array.from_pandas(answer["prediction"]),
                 "probability": _column(answer, "probability"),
                 "probabilities": _probabilities(answer),
@@ -65,19 +66,22 @@ class Scorer:
 
     def windows_of(self, times: pd.Series) -> list[str]:
         """Name the window that each time falls into."""
-        starts = EPOCH + ((times - EPOCH) // self.window) * self.window
-        return list(starts.dt.strftime(_NAMED).where(times.notna(), NO_TIME))
+        codes, numbers = pd.factorize((times - EPOCH) // self.window)
+        starts = EPOCH + pd.Index(numbers).astype("int64") * self.window
+        names = np.array([*starts.strftime(_NAMED), NO_TIME], object)
+        return list(names[codes])
 
-    def keys(self, rows: pa.Table, texts: Sequence[str]) -> list[str]:
+    def keys(self, rows: pa.Table, texts: pa.ChunkedArray) -> pa.Array:
         """Name each row by its key, else by its inputs and how often they were seen before."""
         if self.model.key:
-            values = (rows[name].to_pylist() for name in self.model.key)
-            return [json.dumps(one, default=str) for one in zip(*values, strict=True)]
+            parts = [_json_texts(rows[name].combine_chunks()) for name in self.model.key]
+            inside = pc.binary_join_element_wise(*parts, ", ")
+            return pc.binary_join_element_wise("[", inside, "]", "")
         keys = []
-        for text in texts:
+        for text in texts.to_pylist():
             keys.append(f"{text}#{self.seen[text]}")
             self.seen[text] += 1
-        return keys
+        return pa.array(keys, pa.string())
 
     def window_named(self, text: str) -> str:
         """Find the window that a time in ISO 8601 is in; anything else is a window's name already."""
@@ -90,15 +94,35 @@ class Scorer:
         return str(start.strftime(_NAMED))
 
 
-def ask(model: ScoringModel, rows: pa.Table) -> tuple[list[str], pd.DataFrame]:
+def ask(model: ScoringModel, rows: pa.Table) -> tuple[pa.ChunkedArray, pd.DataFrame]:
     """Ask a model about rows of a table; give their inputs as JSON, and the answer."""
     inputs = typed_like(as_given(rows), model)
-    return encode_inputs(inputs), model.predict(inputs)
+    return input_texts(inputs), model.predict_typed(inputs)
 
 
 def digest(text: str) -> str:
     """Digest a text to 32 hex digits."""
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def digests(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Digest each text as `digest` does."""
+    each = (hashlib.blake2b(one, digest_size=16) for one in texts.cast(pa.binary()).to_pylist())
+    told = b"".join(one.digest() for one in each).hex().encode()
+    ends = np.arange(0, len(told) + 1, 32, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(told))
+
+
+def _json_texts(values: pa.Array) -> pa.Array:
+    """Write each value as JSON; text that needs no escape and whole numbers without Python's help."""
+    if pa.types.is_integer(values.type):
+        return values.cast(pa.string()).fill_null("null")
+    text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+    if text and not values.null_count:
+        odd = pc.any(pc.match_substring_regex(values, _ESCAPED)).as_py()
+        if not odd:
+            return pc.binary_join_element_wise('"', values.cast(pa.string()), '"', "")
+    return pa.array([json.dumps(one, default=str) for one in values.to_pylist()], pa.string())
 
 
 def _column(answer: pd.DataFrame, name: str) -> pa.Array:

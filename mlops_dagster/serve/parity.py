@@ -29,7 +29,7 @@ def answer_every_way(
     with reading(BATCH):
         texts, answer = ask(model, rows)
     with rehearse(bench.registry, version, settings) as endpoint:
-        online = endpoint.ask(texts)
+        online = endpoint.ask(texts.to_pylist())
     with reading(MLFLOW):
         plain = mlflow_answers(model.folder, as_given(rows)[model.inputs])
     return {ENDPOINT: online, BATCH: answers_of(answer), MLFLOW: plain}

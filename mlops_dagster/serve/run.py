@@ -66,10 +66,14 @@ def score_waiting(
     for rows in waiting_rows(context, spec, validated):
         made = scorer.score(join(context, rows, validated))
         waiting += made.num_rows
-        wanted = of_window(made, only) if only else not_done(context, made)
+        known = known_marks(context, made)
+        wanted = of_window(made, only) if only else not_done(made, known)
         fresh += wanted.num_rows
-        if wanted.num_rows:
+        if known.num_rows:
             context.bench.tables.upsert(name, wanted, key=["prediction_id"])
+        elif wanted.num_rows:
+            # A prediction's id names its window, and none of these is there: no key is to be compared.
+            context.bench.tables.append(name, wanted)
     if only and not fresh:
         message = (
             f"{context.model.address}: no row without a target falls into the window {asked!r}. "
@@ -94,22 +98,29 @@ def waiting_rows(context: StepContext, spec: ServeSpec, validated: Snapshot) -> 
         yield pa.Table.from_batches(held)
 
 
-def not_done(context: StepContext, made: pa.Table) -> pa.Table:
-    """Keep the predictions that are not there yet: same id, same inputs, same version."""
+def known_marks(context: StepContext, made: pa.Table) -> pa.Table:
+    """Read the marks of those predictions that are there already; streams, so memory stays flat."""
     name = context.table("predictions")
+    schema = pa.schema([(mark, pa.string()) for mark in MARKS])
     if context.bench.tables.latest(name) is None:
-        return made
-    windows = pc.unique(made["window"])
-    there = context.bench.tables.dataset(name).to_table(
+        return schema.empty_table()
+    windows, ids = pc.unique(made["window"]), made["prediction_id"].combine_chunks()
+    there = context.bench.tables.dataset(name).to_batches(
         columns=list(MARKS), filter=pc.field("window").isin(windows)
     )
-    done = set(marks_of(there))
-    return made.filter(pa.array([mark not in done for mark in marks_of(made)], pa.bool_()))
+    same = [one.filter(pc.is_in(one["prediction_id"], value_set=ids)) for one in there]
+    return pa.Table.from_batches(same, schema) if same else schema.empty_table()
 
 
-def marks_of(rows: pa.Table) -> Iterator[tuple[str, ...]]:
+def not_done(made: pa.Table, known: pa.Table) -> pa.Table:
+    """Keep the predictions that are not there yet: same id, same inputs, same version."""
+    done = marks_of(known).combine_chunks()
+    return made.filter(pc.invert(pc.is_in(marks_of(made), value_set=done)))
+
+
+def marks_of(rows: pa.Table) -> pa.ChunkedArray:
     """Say of each prediction what makes it the same."""
-    return zip(*(rows[column].to_pylist() for column in MARKS), strict=True)
+    return pc.binary_join_element_wise(*(rows[column] for column in MARKS), "/")
 
 
 def of_window(made: pa.Table, window: str) -> pa.Table:

@@ -54,10 +54,10 @@ class Database:
             yield connection
 
     def create_schema(self) -> None:
-        """Make the tables that are missing."""
+        """Make the tables and columns that are missing."""
         with self.writing(alone="mlops_schema") as connection:
             metadata.create_all(connection)
-            # What was added since an older format are whole tables, which are there now.
+            # What was added since an older format are tables and columns, which are there now.
             connection.execute(schema_version.delete().where(schema_version.c.version < VERSION))
             if connection.scalar(sa.select(schema_version.c.version)) is None:
                 connection.execute(schema_version.insert().values(version=VERSION))

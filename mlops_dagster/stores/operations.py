@@ -4,9 +4,12 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mlops_dagster.records import Decision, Finding, Move, Outcome
+
+if TYPE_CHECKING:
+    from mlops_dagster.stores.incidents import Incidents
 from mlops_dagster.stores.traffic import Traffic
 
 LEASE = timedelta(seconds=30)
@@ -55,6 +58,10 @@ class Operations(Protocol):
     when it is seen that the process on this host is gone. Lease times are the wall clock's.
     Raises: StoreError when the database does not answer.
     """
+
+    @property
+    def incidents(self) -> "Incidents":
+        """What is wrong with models, and whether people were told."""
 
     def hold(
         self, name: str, *, holder: str, wait: timedelta = timedelta(minutes=5)

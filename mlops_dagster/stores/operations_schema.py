@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-VERSION = 2
+VERSION = 3
 
 metadata = sa.MetaData()
 
@@ -112,6 +112,7 @@ findings = sa.Table(
     sa.Column("at", Instant, nullable=False),
     _text("because"),
     _text("champion_version", nullable=True),
+    _text("severity", server_default=""),
     sa.Index("mlops_findings_of", "model", "segment", "id"),
     sa.Index("mlops_findings_since", "model", "segment", "at"),
     sa.Index("mlops_findings_champion", "model", "segment", "champion_version", "id"),
@@ -152,6 +153,20 @@ moves = sa.Table(
     sqlite_autoincrement=True,
 )
 
+incidents = sa.Table(
+    "mlops_incidents",
+    metadata,
+    _id(),
+    *_model(),
+    _text("kind"),
+    _text("because"),
+    sa.Column("opened_at", Instant, nullable=False),
+    sa.Column("closed_at", Instant),
+    _text("told"),
+    sa.Index("mlops_incidents_of", "model", "segment", "id"),
+    sqlite_autoincrement=True,
+)
+
 workers = sa.Table(
     "mlops_workers",
     metadata,
@@ -176,8 +191,14 @@ sa.Index(
 
 
 @sa.event.listens_for(metadata, "after_create")
-def _create_indexes(_metadata: sa.MetaData, connection: sa.Connection, **_told: Any) -> None:
-    """Make the indexes that a table of an older format lacks; only new tables get theirs unasked."""
+def _complete_tables(_metadata: sa.MetaData, connection: sa.Connection, **_told: Any) -> None:
+    """Make the columns and indexes that a table of an older format lacks."""
+    inspector = sa.inspect(connection)
     for table in metadata.sorted_tables:
+        there = {column["name"] for column in inspector.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                written = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {written}")
         for index in table.indexes:
             index.create(connection, checkfirst=True)

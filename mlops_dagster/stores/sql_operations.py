@@ -12,6 +12,7 @@ from mlops_dagster.errors import ConflictError, StoreError
 from mlops_dagster.records import Decision, Finding, Move
 from mlops_dagster.stores import operations_schema as schema
 from mlops_dagster.stores.database import Database, create_sqlite, sqlite_url
+from mlops_dagster.stores.incidents import Incidents
 from mlops_dagster.stores.leases import Leases
 from mlops_dagster.stores.operations import (
     ALL_FINDINGS,
@@ -45,6 +46,7 @@ class SqlOperations(SqlWorkers):
         self._database = Database(url)
         self._database.check_schema()
         self._leases = Leases(self._database, lease)
+        self.incidents = Incidents(self._database)
 
     @classmethod
     def create_schema(cls, url: str | sa.URL) -> None:

@@ -1,12 +1,13 @@
 import json
+import sqlite3
 from datetime import UTC, datetime
 
 import pytest
 from click.testing import CliRunner
 
 from mlops_dagster.cli.main import main
-from mlops_dagster.records import Decision, Move
-from mlops_dagster.workbench import Workbench
+from mlops_dagster.records import Decision, Finding, Move, Outcome
+from mlops_dagster.workbench import Workbench, open_workbench
 
 MAY, JUNE = datetime(2024, 5, 1, tzinfo=UTC), datetime(2024, 6, 1, tzinfo=UTC)
 
@@ -116,6 +117,37 @@ def test_why_tells_a_yes_and_a_no_with_their_reasons(bench):
         "2024-06-01 00:00  retrain  new_data: 134 new rows since the last training.",
         "2024-05-01 00:00  no       new_data: 12 new rows; at least 100 are needed.",
     ]
+
+
+def test_TE7_why_shows_the_alarms_that_started_nothing(bench):
+    decide(bench, "retrain", "134 new rows since the last training.", at=MAY)
+    bench.operations.add_findings(
+        [
+            Finding(
+                model="churn", segment="all", signal="prediction_drift", subject=f"answer {number}",
+                outcome=Outcome.REFUSED, value=0.3, limit=0.1, rows=900, window_start=None,
+                window_end=None, at=JUNE, because=f"answer {number}: moved by 0.3 sd, limit 0.1 sd.",
+                severity="minor",
+            )
+            for number in range(12)
+        ]
+    )  # fmt: skip
+    lines = ask("why", "churn", "--limit", "2").output.splitlines()
+    assert lines[2:] == [
+        "12 alarm(s) since the last retrain started nothing; the newest:",
+        "2024-06-01 00:00  prediction_drift (minor): answer 11: moved by 0.3 sd, limit 0.1 sd.",
+        "2024-06-01 00:00  prediction_drift (minor): answer 10: moved by 0.3 sd, limit 0.1 sd.",
+    ]
+
+
+def test_setup_brings_an_embedded_store_of_an_older_format_up_to_date(bench):
+    decide(bench, "none", "Nothing new.", at=MAY)
+    with sqlite3.connect(bench.home / "operations.db") as database:
+        database.execute("UPDATE mlops_schema SET version = 2")
+    open_workbench.cache_clear()
+    assert "setup" in ask("why", "churn").output
+    assert "operations  ready" in ask("setup").output
+    assert "Nothing new." in ask("why", "churn").output
 
 
 def test_setup_prepares_a_store_that_is_not_ours(bench, tmp_path, monkeypatch):

@@ -30,6 +30,12 @@ def doubled(rows):
         raise ValueError("too many at once")
     return rows.assign(size2=rows["size"], hour=rows["seen"].dt.hour.astype("float64"))
 """
+SHY = """
+def doubled(rows):
+    if len(rows) == 1 and rows["size"].isna().any():
+        raise ValueError("a lone unknown")
+    return rows.assign(size2=rows["size"], hour=rows["seen"].dt.hour.astype("float64"))
+"""
 
 
 def asked(settings=None):
@@ -85,6 +91,7 @@ def test_OR6_a_thousand_rows_are_answered_alike_by_endpoint_batch_and_mlflow(
     [
         (BESIDE, r"Row \d+, column 'p\w+': the endpoint says [\d.]+, batch scoring [\d.]+\.$"),
         (CROWDED, "batch scoring cannot read them: ValueError: too many at once"),
+        (SHY, "the endpoint answers rows 0 to 0 with 422: .* ValueError: a lone unknown"),
     ],
 )
 def test_OR6_a_model_that_answers_otherwise_beside_other_rows_is_blocked(

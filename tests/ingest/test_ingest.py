@@ -206,6 +206,19 @@ def test_lookups_are_kept_versioned_and_digested_alike(open_step):
     assert stored(step, "lookup_weather")["wind"].tolist() == [1.0, 9.0]
 
 
+def test_a_lookup_that_loses_a_column_says_the_way_out(open_step):
+    step = open_step()
+    given.GIVEN["rows"] = frame(1)
+    given.GIVEN["weather"] = pd.DataFrame({"origin": ["JFK"], "wind": [1.0]})
+    lookups = {"weather": {"kind": "function", "path": "given:weather", "key": ["origin"]}}
+    ingest(step, lookups=lookups)
+    given.GIVEN["weather"] = pd.DataFrame({"origin": ["JFK"]})
+    with pytest.raises(
+        DataNotFitError, match=r"'wind' is missing.* under another name of a lookup"
+    ):
+        ingest(step, lookups=lookups)
+
+
 def test_a_person_sees_rows_span_columns_place_version_digest_and_a_sample(open_step, tmp_path):
     texts(frame(1, 2)).assign(origin="a|b").to_csv(tmp_path / "a.csv", index=False)
     record = ingest(open_step(), {"kind": "file", "path": str(tmp_path / "a.csv")})

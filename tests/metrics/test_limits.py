@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from mlops_dagster.metrics import limits
 from mlops_dagster.metrics.drift import jensen_shannon, wasserstein
 from mlops_dagster.metrics.limits import (
     calibrate,
@@ -30,6 +31,24 @@ def test_one_calibration_serves_other_row_counts_by_scaling(distance):
     scaled = calibrate(EVEN, 1_000, distance=distance).limit(4_000, quantile=0.99)
     redrawn = calibrate(EVEN, 4_000, distance=distance, seed=1).limit(4_000, quantile=0.99)
     assert scaled == pytest.approx(redrawn, rel=0.08)
+
+
+@pytest.mark.parametrize("distance", [jensen_shannon, moved])
+def test_many_rows_are_drawn_faster_with_the_same_limits(distance, monkeypatch):
+    rare = np.array([60_000, 30_000, 9_000, 950, 40, 9, 1])
+    bounds = np.arange(len(rare) + 1) / len(rare)
+    measured = (
+        jensen_shannon
+        if distance is jensen_shannon
+        else lambda a, b: wasserstein(a, b, bounds=bounds)
+    )
+    fast = calibrate(rare, 50_000, distance=measured, draws=20_000)
+    monkeypatch.setattr(limits, "_MANY_ROWS", 10**9)
+    exact = calibrate(rare, 50_000, distance=measured, draws=20_000)
+    for quantile in (0.95, 0.999):
+        assert fast.limit(50_000, quantile=quantile) == pytest.approx(
+            exact.limit(50_000, quantile=quantile), rel=0.05
+        )
 
 
 def test_the_same_seed_gives_the_same_limit():

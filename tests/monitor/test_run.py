@@ -66,10 +66,9 @@ def test_TE2_prediction_drift_is_found_from_the_champions_answers_to_the_same_ro
     check = checks_of(record)["prediction_drift"]
     assert check.outcome is Outcome.REFUSED
     assert "by the champion's answers to the same 600 rows: probability: W1" in check.because
-    assert {one.subject for one in shop.findings("prediction_drift")} == {
-        "prediction",
-        "probability",
-    }
+    found = {one.subject: one for one in shop.findings("prediction_drift")}
+    assert set(found) == {"prediction", "probability"}
+    assert found["probability"].severity == "major"
 
 
 def test_TE2_prediction_drift_is_found_from_stored_predictions_when_there_are_some(shop):

@@ -36,6 +36,18 @@ CASES = {
     "no age declared": ({"newest": OLD, "max_age": None}, "none", "Nothing new"),
     "no state, no data": (
         {"state": None, "newest": None, "last_update": None}, "update", "No data was taken in yet"),
+    "no state, no data, no age": (
+        {"state": None, "newest": None, "last_update": None, "max_age": None},
+        "update", "No data was taken in yet"),
+    "no state, an update brought nothing": (
+        {"state": None, "newest": None, "last_update": None, "overdue_asked_for": "never+1"},
+        "update", "No data was taken in yet"),
+    "no state, rows without a time": (
+        {"state": None, "newest": None, "last_update": OLD}, "update", "read 120.0 h ago (limit 2d)"),
+    "no state, rows without a time, read lately": (
+        {"state": None, "newest": None}, "none", "cannot tell whether it changed"),
+    "no state, no age declared": (
+        {"state": None, "max_age": None}, "none", "a schedule or a person starts its updates"),
 }  # fmt: skip
 
 

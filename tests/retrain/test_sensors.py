@@ -135,9 +135,9 @@ class Scene:
             path = self.bench.records.write(address, record)
             accept(self.bench.records, self.bench.operations, noun=noun, record=record, path=path)
 
-    def alarm(self) -> None:
+    def alarm(self, subject: str = "prediction") -> None:
         finding = Finding(
-            model="churn", segment="all", signal="prediction_drift", subject="prediction",
+            model="churn", segment="all", signal="prediction_drift", subject=subject,
             outcome=Outcome.REFUSED, value=0.3, limit=0.1, rows=900, window_start=self.clock.now(),
             window_end=self.clock.now(), at=self.clock.now(), because="moved by 0.3 (limit 0.1).",
         )  # fmt: skip
@@ -335,6 +335,26 @@ def test_two_sensors_never_ask_for_two_retrains(scene):
     second, reason = scene.look("freshness")
     assert [one.job_name for one in first + second] == ["churn_retrain"]
     assert "asked by churn_drift_sensor" in reason
+
+
+def test_TE7_a_hundred_alarms_at_both_sensors_start_one_retrain_and_the_rest_is_told(scene):
+    scene.accept_rows(50)
+    scene.state = None
+    scene.obey(scene.look("drift")[0][0])  # the first model
+    scene.pass_time(days=8)
+    started = []
+    for number in range(100):
+        scene.pass_time(seconds=30)
+        scene.alarm(f"answer {number}")
+        for sensor in ("drift", "freshness") if number % 20 == 0 else ("drift",):
+            for request in scene.look(sensor)[0]:
+                started.append(request.job_name)
+                scene.obey(request)
+    assert started.count("churn_retrain") == 1
+    newest = scene.bench.operations.decisions("churn", "all", limit=1)[0]
+    assert "Cooldown of 1w until" in newest.because
+    assert "Held back:" in newest.because
+    assert newest.evidence["alarms"] == 100
 
 
 def test_TE13_a_failed_check_asks_for_a_retrain_under_the_policy(scene):

@@ -15,7 +15,6 @@ from mlops_dagster.errors import StoreError
 from mlops_dagster.records import BARRED_TAG, CANARY_TAG
 from mlops_dagster.scoring.loader import open_model
 from mlops_dagster.serve.endpoint.app import build_app
-from mlops_dagster.serve.endpoint.live_model import LiveModel
 from mlops_dagster.serve.endpoint.prediction_log import (
     PredictionLog,
     read_segment,
@@ -24,39 +23,12 @@ from mlops_dagster.serve.endpoint.prediction_log import (
 )
 from mlops_dagster.serve.endpoint.worker import Worker
 from mlops_dagster.serve.spec import EndpointSpec, ServeSpec
-from mlops_dagster.stores.registry import CHALLENGER, CHAMPION
-from tests.scoring.models import MODEL, register
+from mlops_dagster.stores.registry import CHAMPION
+from tests.scoring.models import MODEL
 
 NAME = MODEL.registered_name
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ROW = {"seen": "2026-02-01T05:00:00Z", "size": 3.5}
-
-
-@pytest.fixture
-def serving(bench, folders, tmp_path):
-    """Two versions, the first of which serves; gives a worker for given settings."""
-    register(bench, folders[0], run="r1", alias=CHAMPION)
-    register(bench, folders[1], run="r2", alias=CHALLENGER)
-
-    def made(**settings) -> Worker:
-        chosen = EndpointSpec(**settings)
-        return Worker(
-            live=LiveModel(
-                registry=bench.registry,
-                name=NAME,
-                shadow=chosen.shadow,
-                share=chosen.canary,
-            ),
-            settings=chosen,
-            folder=tmp_path / "log",
-            model=MODEL.name,
-            key=["id"],
-            names=["id", "seen"],
-            beat=bench.operations.beat,
-            leave=bench.operations.leave,
-        )
-
-    return made
 
 
 @pytest.fixture
@@ -168,6 +140,20 @@ def test_bodies_that_are_no_json_or_too_much_are_refused(serving):
         odd = client.post("/predict", content=b"x", headers={"Content-Type": "image/png"})
         assert odd.status_code == 415
         assert client.get("/nowhere").json()["error_code"] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/feedback", '{"prediction_id": "%s", "value": 1e999}' % ("0" * 32)),
+        ("/predict", '{"rows": [{"seen": null, "size": 1, "id": 1e999}]}'),
+        ("/predict", '{"rows": [{"seen": null, "size": 1e999, "id": 1}]}'),
+    ],
+)
+def test_a_number_that_no_double_holds_is_refused(client, path, body):
+    told = client.post(path, content=body)
+    assert told.status_code == 400
+    assert "1e999 is no double; write text or null" in told.json()["message"]
 
 
 def test_a_bad_row_fails_alone_in_its_batch(serving):

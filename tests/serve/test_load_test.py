@@ -99,11 +99,14 @@ def test_DP4_the_budget_is_the_longest_start_that_passes():
         refuse_a_slow_start("churn", 10.1, timedelta(seconds=10))
 
 
-def test_a_budget_without_a_start_is_refused():
+def test_a_budget_without_a_start_or_a_unit_is_refused():
     asked = ["load-test", "churn", "--url", "http://127.0.0.1:1", "--cold-start-budget", "1s"]
     told = CliRunner().invoke(main, asked)
     assert told.exit_code == 2
     assert "leave --url out" in told.stderr
+    told = CliRunner().invoke(main, ["load-test", "churn", "--cold-start-budget", "10"])
+    assert told.exit_code == 2
+    assert "'10' is no length of time such as 10s" in told.stderr
 
 
 def test_answers_that_are_no_200_are_errors_by_status_and_not_counted_as_fast(other_server):

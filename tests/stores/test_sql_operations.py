@@ -191,6 +191,20 @@ def test_making_the_tables_again_adds_the_indexes_that_an_older_format_lacked(sq
     assert "mlops_findings_since" in names
 
 
+def test_making_the_tables_again_adds_the_columns_that_an_older_format_lacked(sqlite):
+    SqlOperations.create_schema(sqlite)
+    engine = sa.create_engine(sqlite)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE mlops_findings DROP COLUMN severity")
+        connection.exec_driver_sql("UPDATE mlops_schema SET version = 2")
+    engine.dispose()
+    SqlOperations.create_schema(sqlite)
+    operations = SqlOperations(sqlite)
+    operations.add_findings([a_finding(severity="minor")])
+    assert operations.newest_findings(*MODEL) == [a_finding(severity="minor")]
+    operations.close()
+
+
 def test_an_unreachable_database_is_named_without_its_password():
     with pytest.raises(StoreError, match="operations: no answer from") as raised:
         SqlOperations("postgresql+psycopg://ann:secret@127.0.0.1:1/x")

@@ -60,6 +60,7 @@ def test_dagster_shows_each_expectation_and_a_refused_batch_stops_what_comes_aft
     assert good.success
     checks = {one.check_name: one for one in good.get_asset_check_evaluations()}
     assert {name: one.passed for name, one in checks.items()} == {
+        "source_as_before": True,
         "column_values_to_not_be_null__origin": True,
         "column_mean_to_be_between__late": False,
         "table_columns_to_match_set": False,

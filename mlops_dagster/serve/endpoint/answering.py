@@ -217,7 +217,7 @@ def answer(loaded: Loaded, values: Sequence[Sequence[Any]]) -> dict[str, list[An
     if not len(rows):
         return {"prediction": []}
     try:
-        made = loaded.model.predict(rows)
+        made = loaded.model.predict_typed(rows)
     except Exception as error:
         # The feature code is the user's: what it raises is told to the caller, who sent the rows.
         message = f"The model cannot read these rows: {type(error).__name__}: {first_line(error)}"

@@ -149,7 +149,11 @@ class Routes:
         """Keep the truth about past answers."""
         body, _ = await self._body(request)
         try:
-            told = read_feedback(payload.read_json(body), request=request.state.id)
+            given = payload.read_json(body)
+        except DataNotFitError as error:
+            raise RefusedError(400, str(error)) from error
+        try:
+            told = read_feedback(given, request=request.state.id)
         except DataNotFitError as error:
             raise RefusedError(422, str(error)) from error
         try:

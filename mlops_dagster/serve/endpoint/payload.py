@@ -3,19 +3,24 @@
 import csv
 import io
 import json
+import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from mlops_dagster.errors import DataNotFitError, nearest
 from mlops_dagster.scoring.questions import Question
 
+# What no double holds has an exponent of three digits, or as many digits itself.
+_MAY_BE_HUGE = re.compile(rb"[eE]\+?\d{3}|\d{300}")
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
 
 def read_json(body: bytes) -> Any:
     """Parse a body. Raises: DataNotFitError saying where it is no JSON."""
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        parse_float = _double if _MAY_BE_HUGE.search(body) else None
+        return json.loads(body, parse_constant=_refuse_constant, parse_float=parse_float)
     except (ValueError, RecursionError) as error:
         message = f"The body is no JSON: {type(error).__name__}: {str(error)[:200]}."
         raise DataNotFitError(message) from error
@@ -107,6 +112,14 @@ def _from_csv(body: bytes) -> Question:
     # Numbers, times and booleans are read from text by the column's kind; an empty field is null.
     rows = [[text or None for text in line] for line in lines[1:]]
     return Question(rows=rows, columns=lines[0])
+
+
+def _double(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        message = f"{text[:40]} is no double; write text or null"
+        raise ValueError(message)
+    return number
 
 
 def _refuse_constant(name: str) -> Any:

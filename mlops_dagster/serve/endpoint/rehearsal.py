@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from mlops_dagster.serve.endpoint.worker import Worker
 from mlops_dagster.serve.spec import EndpointSpec
 from mlops_dagster.stores.registry import ModelVersion, Registry
 
-ALONE = 32
+ALONE = 8
 TOGETHER = 500
 _PATIENCE_S = 60.0
 
@@ -76,10 +77,11 @@ class Rehearsal:
             raise StoreError(message) from error
         if response.status != http.client.OK:
             message = (
-                f"The endpoint refuses rows {asked} to {asked + len(part) - 1} with {response.status}: "
+                f"the endpoint answers rows {asked} to {asked + len(part) - 1} with {response.status}: "
                 f"{told.get('message', '')}"
             )
-            raise DataNotFitError(message)
+            refused = response.status < http.client.INTERNAL_SERVER_ERROR
+            raise DataNotFitError(message) if refused else StoreError(message)
         answers: list[dict[str, Any]] = told["predictions"]
         return answers
 
@@ -95,7 +97,11 @@ def rehearse(
     import uvicorn
 
     token = secrets.token_hex()
-    alone = settings.model_copy(update={"durability": "none", "shadow": False, "canary": 0.0})
+    # What is asked here is what it answers, not how fast this machine is at the moment.
+    patient = {"timeout": timedelta(seconds=_PATIENCE_S)}
+    alone = settings.model_copy(
+        update={"durability": "none", "shadow": False, "canary": 0.0, **patient}
+    )
     live = LiveModel(registry=registry, name=version.name, only=version.version)
     worker = Worker(live=live, settings=alone, folder=Path(os.devnull))
     live.start()

@@ -43,10 +43,12 @@ class Plan:
 class Window:
     """What the clients saw: answers with status 200, the others by status, times in ms.
 
-    `cpu` is the share of one core that the client itself needed: near 1 it measured itself.
+    `cpu` is the share of one core that the client itself needed: near 1 it measured itself. `handled`
+    counts every answer, those while warming up and those that are errors as well.
     """
 
     answers: int
+    handled: int
     errors: Mapping[str, int]
     seconds: float
     p50_ms: float
@@ -90,11 +92,13 @@ class _Load:
     ends: float
     times: list[float] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
+    handled: int = 0
     last: float = 0.0
 
     def take(self, began: float, status: bytes) -> None:
         """Count an answer, unless it was asked while warming up."""
         now = time.perf_counter()
+        self.handled += 1
         if began < self.starts:
             return
         self.last = now
@@ -169,7 +173,7 @@ async def _calls(plan: Plan, load: _Load) -> None:
         try:
             _, caller = await asyncio.get_running_loop().create_connection(
                 lambda: _Caller(load),
-                place.hostname,
+                place.hostname or "",
                 place.port or (443 if secure else 80),
                 ssl=secure or None,
             )
@@ -196,6 +200,7 @@ async def _run(plan: Plan) -> Window:
     ordered = sorted(load.times)
     return Window(
         answers=len(ordered),
+        handled=load.handled,
         errors=dict(load.errors),
         seconds=max(load.last - starts, 0.0),
         p50_ms=quantile(ordered, 0.5) * 1000,

@@ -1,0 +1,1 @@
+"""Runs rooms in order without Dagster: a model's history is played again under other policies."""
