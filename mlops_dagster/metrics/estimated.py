@@ -18,7 +18,7 @@ from mlops_dagster.metrics.quality import METRICS, Scored
 
 BLIND = "Estimated without labels: concept drift is invisible to it."
 DRAWS = 200
-MOST_DRAWN_ROWS = 2_000
+MOST_DRAWN_ROWS = 1_000
 COVERED = 0.95
 
 Floats = npt.NDArray[np.float64]

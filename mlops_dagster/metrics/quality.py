@@ -122,8 +122,13 @@ def _metric(name: str) -> Metric:
 
 
 def _places(values: Array, labels: tuple[object, ...]) -> npt.NDArray[np.int64]:
-    order = {label: place for place, label in enumerate(labels)}
-    return np.asarray([order.get(value, -1) for value in values.tolist()], dtype=np.int64)
+    if len(labels) > 50:
+        order = {label: place for place, label in enumerate(labels)}
+        return np.asarray([order.get(value, -1) for value in values.tolist()], dtype=np.int64)
+    found = np.full(len(values), -1, dtype=np.int64)
+    for place, label in enumerate(labels):
+        found[values == label] = place
+    return found
 
 
 def _roc_auc(scored: Scored) -> float:

@@ -41,7 +41,6 @@ class Answered:
     version: str
     source: str
     truth: Floats
-    newest_label: datetime | None
     identity: pa.Table
     answer: Callable[[], Scored]
     inputs: Callable[[], pd.DataFrame]
@@ -87,8 +86,7 @@ class Reader:
                     window,
                     str(version),
                     rows.take(pa.array(chosen)),
-                    found.truth[chosen],
-                    newest=found.newest,
+                    found[chosen],
                 )
 
     def now(self, window: Window) -> Answered:
@@ -96,7 +94,7 @@ class Reader:
         rows = rows_of(self.context, self.validated, window)
         model = self.context.model
         if model.key:
-            truth = latest_labels(rows, self.places.all).truth
+            truth = latest_labels(rows, self.places.all)
         else:
             target, _ = read_labels(
                 rows[model.target], task=model.task, labels=self.champion.model.labels
@@ -113,7 +111,6 @@ class Reader:
             version=self.champion.version,
             source="the champion's answers to rows that came with their labels",
             truth=np.asarray(truth, dtype=np.float64),
-            newest_label=None,
             identity=rows.select(list(dict.fromkeys(names))),
             answer=cache(lambda: self._scored(self.champion.model.predict(given()))),
             inputs=given,
@@ -125,15 +122,12 @@ class Reader:
         version: str,
         rows: pa.Table,
         truth: Floats,
-        *,
-        newest: datetime | None,
     ) -> Answered:
         return Answered(
             window=window,
             version=version,
             source=f"{rows.num_rows:,} stored predictions",
             truth=truth,
-            newest_label=newest,
             identity=rows.select(["prediction_id", "prediction"]),
             answer=cache(lambda: self._of_table(rows)),
             inputs=cache(lambda: self._inputs(window, rows["prediction_id"].to_pylist())),

@@ -61,8 +61,13 @@ def keep(context: StepContext, measured: Sequence[Measured]) -> None:
     with context.lock(PERFORMANCE):
         fresh = pa.Table.from_pylist(rows, schema=SCHEMA)
         known = {tuple(row[key] for key in KEY) for row in rows}
-        gone = [row for row in _of_windows(context, measured) if _key(row) not in known]
         by_window = {(one.window.start, one.version): one for one in measured}
+        # An estimate needs no label: that of a version which serves no more stays as it was.
+        gone = [
+            row
+            for row in _of_windows(context, measured)
+            if _key(row) not in known and row["kind"] == "labelled"
+        ]
         for row in gone:
             one = by_window[row["window_start"], row["model_version"]]
             row |= {

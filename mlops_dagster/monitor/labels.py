@@ -8,7 +8,6 @@ that has one, and a null label withdraws what was said before.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -38,19 +37,6 @@ class Told:
     unreadable: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Labels:
-    """The label of each prediction: `truth` is its place among the model's labels, or a number.
-
-    nan is not labelled. A label of several that the model does not know is -1. `matched` counts the
-    labels of each place that belong to one of the predictions.
-    """
-
-    truth: Floats
-    newest: datetime | None
-    matched: Mapping[str, int]
-
-
 def told(
     place: str,
     rows: pa.Table,
@@ -78,40 +64,33 @@ def told(
     return Told(place=place, rows=kept, by=by, unreadable=count - kept.num_rows)
 
 
-def latest_labels(predictions: pa.Table, places: Sequence[Told]) -> Labels:
-    """Find the label that each row of `predictions` has, the later places winning among equals."""
+def latest_labels(predictions: pa.Table, places: Sequence[Told]) -> Floats:
+    """Find the label that each row of `predictions` has, the later places winning among equals.
+
+    A label is its place among the model's labels, or a number; nan is not labelled, and -1 one of
+    several that the model does not know.
+    """
     count = predictions.num_rows
     truth = np.full(count, np.nan)
     usable = [one for one in places if set(one.by) <= set(predictions.column_names)]
     if not count or not usable:
-        return Labels(truth=truth, newest=None, matched={one.place: 0 for one in places})
+        return truth
     numbered = predictions.append_column("_row", pa.array(np.arange(count)))
     with duckdb.connect() as connection:
         connection.register("predictions", numbered)
         for at, one in enumerate(usable):
             connection.register(f"told_{at}", one.rows)
-        parts = " UNION ALL ".join(
+        candidates = " UNION ALL ".join(
             _candidates(at, one, predictions.schema) for at, one in enumerate(usable)
         )
-        connection.execute(f"CREATE TEMP TABLE candidates AS {parts}")
-        found: pa.Table = connection.sql(_LATEST).to_arrow_table()
-        counted = dict(
-            connection.execute(
-                "SELECT place, count(DISTINCT label) FROM candidates GROUP BY 1"
-            ).fetchall()
-        )
-    rows = found["row"].to_numpy()
-    truth[rows] = found["truth"].to_numpy(zero_copy_only=False)
-    known = found.filter(pc.is_valid(found["truth"]))
-    return Labels(
-        truth=truth,
-        newest=pc.max(known["label_time"]).as_py(),
-        matched={one.place: counted.get(at, 0) for at, one in enumerate(usable)},
-    )
+        latest = _LATEST.format(candidates=candidates)
+        found: pa.Table = connection.sql(latest).to_arrow_table()
+    truth[found["row"].to_numpy()] = found["truth"].to_numpy(zero_copy_only=False)
+    return truth
 
 
 _LATEST = """
-SELECT row, truth, label_time FROM candidates
+SELECT row, truth FROM ({candidates})
 QUALIFY row_number() OVER (
     PARTITION BY row ORDER BY label_time DESC NULLS LAST, place DESC, arrival DESC
 ) = 1
@@ -124,9 +103,8 @@ def _candidates(at: int, one: Told, schema: pa.Schema) -> str:
         for mine, theirs in one.by.items()
     )
     return (
-        f"SELECT p._row AS row, {at} AS place, t.truth, t.label_time, t.arrival, "
-        f"t.rowid_ AS label FROM predictions p JOIN "
-        f"(SELECT *, row_number() OVER () AS rowid_ FROM told_{at}) t ON {matches}"
+        f"SELECT p._row AS row, {at} AS place, t.truth, t.label_time, t.arrival "
+        f"FROM predictions p JOIN told_{at} t ON {matches}"
     )
 
 

@@ -32,8 +32,12 @@ def measure_answers(
     spec: PerformanceSpec,
     at: datetime,
     digest: str,
+    champion: bool = True,
 ) -> Measured:
-    """Measure what is labelled by every metric, and estimate the metrics of all answers."""
+    """Measure what is labelled by every metric, and estimate the metrics of all answers.
+
+    `reference` is the champion's; of another version's answers it only says how slices are cut.
+    """
     places, answers = answered.labelled, answered.answer()
     scored = with_truth(answers, answered.truth, places) if len(places) else None
     losses = row_losses(model.task, scored) if scored else np.empty(0)
@@ -47,7 +51,7 @@ def measure_answers(
         loss=sketch(losses) if len(losses) else EMPTY,
         as_of=at,
         metrics=_metrics(scored, spec.metrics, worth) if scored else {},
-        estimates=_estimates(answers, reference, spec.metrics),
+        estimates=_estimates(answers, reference, spec.metrics) if champion else {},
         slices=slices,
         absent=absent,
         forgone=sketch(-worth(scored)) if worth and scored else None,

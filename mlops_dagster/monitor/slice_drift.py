@@ -9,6 +9,7 @@ import pyarrow as pa
 from mlops_dagster.metrics.limits import per_test
 from mlops_dagster.metrics.quality import Scored
 from mlops_dagster.monitor.drift import judge_drift
+from mlops_dagster.monitor.limits import Limits
 from mlops_dagster.monitor.measured import LossVerdict
 from mlops_dagster.monitor.spec import DriftSpec, PerformanceSpec
 from mlops_dagster.profiles.answers import AnswerReference, GroupLosses, profile_groups
@@ -22,8 +23,12 @@ def judge_slice_drift(
     reference: AnswerReference,
     *,
     spec: PerformanceSpec,
+    drawn: dict[str, Limits],
 ) -> list[LossVerdict]:
-    """Judge the answers of each value of each slice against the holdout's answers of that value."""
+    """Judge the answers of each value of each slice against the holdout's answers of that value.
+
+    `drawn` keeps the limits of each value from window to window.
+    """
     watched = watched_answers(answers)
     pairs = [
         (f"{one.grouping.column}={value}", before[value], now)
@@ -47,7 +52,9 @@ def judge_slice_drift(
             limit=verdict.limit,
         )
         for name, before, now in pairs
-        for verdict in judge_drift(before, now, spec=rule)
+        for verdict in judge_drift(
+            before, now, spec=rule, limits=drawn.setdefault(name, Limits(before, rule))
+        )
     ]
 
 

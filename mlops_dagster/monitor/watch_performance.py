@@ -14,6 +14,7 @@ from mlops_dagster.monitor.explain import Explanation
 from mlops_dagster.monitor.freshness import as_utc
 from mlops_dagster.monitor.history import keep, read_history, seen_before
 from mlops_dagster.monitor.label_places import Places, read_places
+from mlops_dagster.monitor.limits import Limits
 from mlops_dagster.monitor.looks import NO_CHAMPION
 from mlops_dagster.monitor.measured import LossVerdict, Measured
 from mlops_dagster.monitor.measuring import explain, measure_answers
@@ -128,9 +129,10 @@ class Seen:
 def _see(
     context: StepContext, spec: PerformanceSpec, reader: Reader, windows: Sequence[Window]
 ) -> Iterator[Seen]:
-    """Measure and judge what changed since the last look; one window is in memory at a time."""
+    """Measure and judge what changed since the last look."""
     known = seen_before(context)
     reference = read_answers(reader.champion.model.folder)
+    drawn: dict[str, Limits] = {}
     for one in _answered(context, spec, reader, windows):
         digest = _digest(one, spec)
         if known.get((one.window.start, one.version)) == digest:
@@ -139,13 +141,14 @@ def _see(
         measured = measure_answers(
             context.model,
             one,
-            reference if own else None,
+            reference,
             spec=spec,
             at=context.at,
             digest=digest,
+            champion=own,
         )
         yield (
-            _judge(context, spec, reader.champion, one, measured, reference=reference)
+            _judge(context, spec, reader.champion, one, measured, reference=reference, drawn=drawn)
             if own
             else Seen(measured=measured)
         )
@@ -159,6 +162,7 @@ def _judge(
     measured: Measured,
     *,
     reference: AnswerReference | None,
+    drawn: dict[str, Limits],
 ) -> Seen:
     verdicts = judge_performance(context.model, measured, reference, spec=spec)
     if reference is None:
@@ -169,6 +173,7 @@ def _judge(
             answered.inputs(),
             reference,
             spec=spec,
+            drawn=drawn,
         )
     fallen = [one for one in verdicts if one.outcome is Outcome.REFUSED and one.signal in FALLS]
     if not fallen:
@@ -195,24 +200,23 @@ def _explained(seen: Sequence[Seen]) -> dict[str, Shown]:
 
 def _answered(
     context: StepContext, spec: PerformanceSpec, reader: Reader, windows: Sequence[Window]
-) -> list[Answered]:
+) -> Iterator[Answered]:
     """Choose whose answers stand for a window: stored ones, if enough of them have a label."""
     stored = {
         window.start: list(each)
         for window, each in groupby(reader.stored(windows), key=lambda one: one.window)
     }
-    found: list[Answered] = []
     for window in windows:
-        there = stored.get(window.start, [])
-        own = [one for one in there if one.version == reader.champion.version]
-        found += [one for one in there if one not in own]
-        if context.model.event_time and sum(len(one.labelled) for one in own) < spec.minimum_labels:
+        there = stored.pop(window.start, [])
+        champion = reader.champion.version
+        own = [one for one in there if one.version == champion]
+        yield from (one for one in there if one.version != champion)
+        labelled = sum(len(one.labelled) for one in own)
+        if context.model.event_time and labelled < spec.minimum_labels:
             now = reader.now(window)
-            labelled = sum(len(one.labelled) for one in own)
             if now.rows and (not own or len(now.labelled) > labelled):
                 own = [now]
-        found += own
-    return found
+        yield from own
 
 
 def _digest(answered: Answered, spec: PerformanceSpec) -> str:

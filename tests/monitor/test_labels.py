@@ -51,9 +51,8 @@ def test_a_key_is_joined_whatever_its_type(ids):
         known=(Task.BINARY, (0, 1)),
     )  # fmt: skip
     found = latest_labels(predictions, [place])
-    assert found.truth[:2].tolist() == [1.0, 0.0]
-    assert np.isnan(found.truth[2])
-    assert found.matched == {"source": 2}
+    assert found[:2].tolist() == [1.0, 0.0]
+    assert np.isnan(found[2])
 
 
 def test_a_declared_column_that_is_missing_is_named(shop):

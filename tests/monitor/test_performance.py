@@ -286,7 +286,13 @@ def test_another_versions_answers_are_measured_and_not_judged(outcomes):
     outcomes.shop.at(START + WEEK * 6)
     outcomes.declare(*labels_for(rows, prefix="0-batch-", flipped=0.5))
     outcomes.look()
-    assert [one["labels"] for one in outcomes.history() if one["model_version"] == "0"] == [600]
+    rows = outcomes.shop.context.bench.tables.read("shop/all/performance").to_pylist()
+    others = [one for one in rows if one["model_version"] == "0" and one["metric"] == "log_loss"]
+    assert {(one["slice"], one["kind"]) for one in others} == {
+        ("", "labelled"),
+        *((f"origin={name}", "labelled") for name in ("EWR", "JFK", "LGA")),
+    }
+    assert sum(one["labels"] for one in others) == 1_200
     assert outcomes.finding().outcome is Outcome.NOT_APPLICABLE
 
 
