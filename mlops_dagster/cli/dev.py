@@ -25,8 +25,20 @@ _NOISE = re.compile(
 
 @click.command("dev")
 @WORKSPACE
-@click.option("--port", type=int, default=3000, show_default=True, help="Of Dagster's pages.")
-@click.option("--mlflow-port", type=int, default=5000, show_default=True, help="Of MLflow's pages.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=3000,
+    show_default=True,
+    help="Of Dagster's pages.",
+)
+@click.option(
+    "--mlflow-port",
+    type=click.IntRange(0, 65535),
+    default=5000,
+    show_default=True,
+    help="Of MLflow's pages.",
+)
 @click.option(
     "--sensors", type=click.Choice(["running", "stopped"]), default="running", show_default=True
 )
