@@ -26,6 +26,7 @@ TAB = "\t"
 
 _DATABASES = {"sqlite", "postgresql", "postgres", "mysql", "mariadb", "mssql", "oracle", "duckdb"}
 _WHERE, _TABLE = "--data", "--table"
+_DECLARED_OPTION = re.compile(r"Declare ingest\.source\.options\.(\w+)(?:: |, such as )('.*?')\.")
 _PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 
 
@@ -79,15 +80,16 @@ def read_sample(address: Address) -> "pa.Table":
 
     try:
         rows = together(_first(_parts(address)), where=_WHERE).slice(0, ROWS)
-        _refuse_bytes(rows, address)
     except UnicodeDecodeError as error:
         raise _not_text(address, "its first line") from error
+    except DataNotFitError as error:
+        said = _DECLARED_OPTION.sub(_by_option, str(error))
+        raise DataNotFitError(said) from error
     if nameless := [at for at, name in enumerate(rows.column_names, 1) if not name.strip()]:
         message = (
             f"--data: column number {nameless[0]} of {address.shown} has no name. Give it one."
         )
         raise DataNotFitError(message)
-    _refuse_one_column(rows.column_names, address)
     _refuse_decimal_commas(rows, address)
     return fit(rows, stored=None, times=(), untyped={}, where=_WHERE).rows
 
@@ -110,18 +112,9 @@ def _refuse_decimal_commas(rows: "pa.Table", address: Address) -> None:
             raise DataNotFitError(message)
 
 
-def _refuse_bytes(rows: "pa.Table", address: Address) -> None:
-    """Refuse a text file whose bytes are no text: a reader of CSV gives those as they are."""
-    import pyarrow as pa
-
-    if address.is_sql or any(suffix in address.text.lower() for suffix in (".parquet", ".pq")):
-        return
-    for name, column in zip(rows.column_names, rows.columns, strict=True):
-        try:
-            read = column.cast(pa.string()) if pa.types.is_binary(column.type) else column
-            read.validate(full=True)
-        except pa.ArrowInvalid as error:
-            raise _not_text(address, f"column {name!r}") from error
+def _by_option(declared: "re.Match[str]") -> str:
+    """Write a field of the declaration as the option of `init` that fills it."""
+    return f"Say so: --{declared[1]} {'tab' if declared[2] == repr(TAB) else declared[2]}"
 
 
 def _not_text(address: Address, place: str) -> DataNotFitError:
@@ -130,17 +123,6 @@ def _not_text(address: Address, place: str) -> DataNotFitError:
         "Say how a CSV file is written, such as --encoding latin-1 (or cp1252, utf-16), or convert it."
     )
     return DataNotFitError(message)
-
-
-def _refuse_one_column(names: list[str], address: Address) -> None:
-    """Refuse a file that was read with a delimiter which is not its own."""
-    [only] = names if len(names) == 1 else [""]
-    if found := next((mark for mark in ";\t|" if mark in only), None):
-        message = (
-            f"--data: {address.shown} has one column, {only!r}; is the delimiter {found!r}? "
-            f"Then say so: --delimiter {'tab' if found == TAB else repr(found)}"
-        )
-        raise DataNotFitError(message)
 
 
 def find_table(address: Address) -> str:

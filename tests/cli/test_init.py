@@ -140,12 +140,12 @@ BROKEN = {
     "missing target": (["--data", "customers.csv", "--target", "churnd"], "Did you mean 'churned'"),
     "semicolons": (
         ["--data", "semicolons.csv"],
-        "one column, 'id;churned'; is the delimiter ';'.*--delimiter ';'",
+        "one column, named 'id;churned': the file looks separated by.*--delimiter ';'",
     ),
-    "tabs": (["--data", "tabs.csv"], "is the delimiter .*--delimiter tab"),
+    "tabs": (["--data", "tabs.csv"], "looks separated by .*--delimiter tab"),
     "latin-1": (
         ["--data", "latin.csv"],
-        "latin.csv is not UTF-8 text: column 'place'.*--encoding latin-1",
+        r"latin.csv: the columns \['place'\] hold no text.*--encoding 'latin-1'",
     ),
     "latin-1 header": (["--data", "header.csv"], "header.csv is not UTF-8 text: its first line"),
     "long delimiter": (["--data", "customers.csv", "--delimiter", ";;"], "needed is one character"),
