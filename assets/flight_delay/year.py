@@ -33,6 +33,8 @@ def judge_months(bench: Workbench, model: ModelIdentity) -> list[Month]:
     from mlops_dagster.scoring.rows import decode_inputs
 
     scored = bench.tables.read(f"{model.address}/predictions").to_pandas()
+    # What callers asked about while versions changed is no part of the year.
+    scored = scored[scored["role"] == "batch"]
     address = (model.name, model.segment, "validated_data")
     rows = accepted_record(bench.records, bench.operations, address=address, kind=Snapshot)
     if rows is None:
