@@ -16,11 +16,11 @@ TEST ?=
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-demo: $(VENV)/.demo ## a year of flights, in about two minutes
+demo: $(VENV)/.demo ## a year of flights, in a few minutes
 	@$(BIN)/python -m assets.flight_delay.demo
 
 test: $(VENV)/.dev ## every test
-	@$(BIN)/python -m pytest -q $(TEST)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(TEST)
 
 test-fast: $(VENV)/.dev ## the tests without whole processes and without PostgreSQL
 	@$(BIN)/python -m pytest -q -m "not e2e and not postgres" $(TEST)
