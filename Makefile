@@ -28,7 +28,7 @@ test-fast: $(VENV)/.dev ## the tests without whole processes and without Postgre
 test-e2e: $(VENV)/.dev ## the tests that start the daemon, the webserver and killed runs
 	@$(BIN)/python -m pytest -q -m e2e $(TEST)
 
-test-browser: $(VENV)/.dev ## the endpoint's page in a headless Chromium, if there is one
+test-browser: $(VENV)/.dev ## the endpoint's and monitoring's pages in a headless Chromium, if there is one
 	@$(BIN)/python -m pytest -q -m browser $(TEST)
 
 dev: $(VENV)/.demo ## the Dagster UI with its daemon and the MLflow UI, on the demo's end state
@@ -75,7 +75,7 @@ define install
 	@echo "Installing into $(VENV) (a minute or two the first time) ..."
 	@if command -v uv >/dev/null 2>&1 \
 	    && uv venv -q --allow-existing --python $(PYTHON) $(VENV) \
-	    && uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[$(1)]'; then :; else \
+	    && uv pip install -q --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[$(1)]'; then :; else \
 	  $(PYTHON) -m venv $(VENV) \
 	    && $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[$(1)]'; \
 	fi

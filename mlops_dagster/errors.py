@@ -5,6 +5,7 @@ MlopsError
 ├── DataNotFitError    the data breaks what the declaration promised; nothing was changed
 ├── GateRefusedError   a candidate, batch or record was refused; nothing was changed
 ├── StoreError         a backend could not answer, or holds what we cannot read
+│   ├── NotFollowedError  a target does not answer from the version that it was told
 │   └── ConflictError  somebody else moved first; read again and decide anew
 └── MissingExtraError  an optional dependency is not installed
 """
@@ -63,6 +64,10 @@ class StoreError(MlopsError):
             f"{store}: no answer from {redact(address)}: {said}. "
             "Check the address and that it runs; nothing was changed, so the step can be repeated."
         )
+
+
+class NotFollowedError(StoreError):
+    """A target does not answer from the version that it was told."""
 
 
 class ConflictError(StoreError):

@@ -113,7 +113,10 @@ class FeatureSet(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedModel(Record):
-    """A fitted model in tracking, not yet judged. `holdout` is the rows that it has not seen."""
+    """A fitted model in tracking, not yet judged. `holdout` is the rows that it has not seen.
+
+    With a training window, `since` is the time of the oldest row that it learned from.
+    """
 
     mlflow_run_id: str
     model_id: str
@@ -126,6 +129,7 @@ class TrainedModel(Record):
     git_commit: str
     git_dirty: bool
     rows: int
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +190,9 @@ class Finding:
         "slice_performance",
         "estimated_performance",
         "failed_check",
+        "refused_data",
         "endpoint_health",
+        "feature_skew",
     ]
     subject: str
     outcome: Outcome
@@ -262,4 +268,5 @@ CANARY_TAG = "mlops_dagster.canary"
 HOLDOUT_TAG = "mlops_dagster.holdout_table"
 JUDGED_AGAINST_TAG = "mlops_dagster.judged_against"
 SERVING_TAG = "mlops_dagster.serving"
+ACCELERATOR_TAG = "mlops_dagster.accelerator"
 SHA256_TAG = "mlops_dagster.artifact_sha256"

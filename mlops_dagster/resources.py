@@ -21,6 +21,11 @@ NOUN = "mlops_dagster/noun"
 RESUMED = "dagster/is_resume_retry"
 
 
+def status_of(*, running: bool) -> dg.DefaultSensorStatus:
+    """Say whether a sensor is on when a location is first loaded."""
+    return dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
+
+
 class WorkbenchResource(dg.ConfigurableResource["WorkbenchResource"]):
     """Where a model's tables, runs, versions and facts are kept. Empty means embedded in `home`.
 

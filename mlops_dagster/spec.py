@@ -97,7 +97,9 @@ class LifecycleSpec(ModelIdentity, hide_input_in_errors=True):
                 "business": own.performance.business or judged.business,
             }
         )
-        return MonitorSpec(freshness=own.freshness, drift=own.drift, performance=performance)
+        return MonitorSpec(
+            freshness=own.freshness, drift=own.drift, performance=performance, skew=own.skew
+        )
 
     @property
     def losses(self) -> tuple[str, ...]:
@@ -165,6 +167,11 @@ class LifecycleSpec(ModelIdentity, hide_input_in_errors=True):
         problems = []
         if self.train.split is not None and self.train.split.kind == "time" and not self.event_time:
             problems.append("train.split: 'time' needs event_time. Declare it, or use 'random'.")
+        if self.train.window is not None and not self.event_time:
+            problems.append(
+                "train.window: which rows are the newest is told by event_time. Declare it, or leave "
+                "window out to learn from all rows."
+            )
         if self.ingest.lookback and not self.key:
             problems.append("ingest.lookback: rows read again are only recognised by a key.")
         labels = self.monitor.labels

@@ -177,12 +177,13 @@ def perform(
 
 
 def failed_checks(context: StepContext, record: Record) -> list[Finding]:
-    """Turn the checks that data failed into findings, which can ask for a retrain."""
+    """Turn the checks that data failed into findings. They can ask for a retrain if it was let through."""
+    kept_out = record.outcome is Outcome.REFUSED
     return [
         Finding(
             model=context.model.name,
             segment=context.model.segment,
-            signal="failed_check",
+            signal="refused_data" if kept_out else "failed_check",
             subject=f"{context.noun}.{check.name}",
             outcome=Outcome.REFUSED,
             value=None,

@@ -189,6 +189,19 @@ class StepContext:
         """The name of one of the model's tables."""
         return f"{self.model.address}/{noun}"
 
+    def report(self, name: str) -> Path:
+        """Tell where a page about the model stands in this home."""
+        return self.bench.home.resolve() / "reports" / self.model.name / self.model.segment / name
+
+    def keep_report(self, name: str, text: str) -> Path:
+        """Write a page about the model in place of the last one of this name; give its path."""
+        page = self.report(name)
+        page.parent.mkdir(parents=True, exist_ok=True)
+        fresh = page.with_suffix(".new")
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(page)
+        return page
+
     @contextmanager
     def lock(self, noun: str) -> Iterator[None]:
         """Be the only writer of one of the model's nouns."""

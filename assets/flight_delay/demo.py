@@ -9,6 +9,8 @@ import logging
 import os
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +20,16 @@ import pyarrow as pa
 from assets.flight_delay.live import Endpoint, live, trace
 from assets.flight_delay.play import Player, fresh_home
 from assets.flight_delay.source import FAULT, departures
-from assets.flight_delay.year import draw, judge_months, write_table
-from mlops_dagster.records import Evaluation, FeatureSet, Outcome, RegisteredVersion, Snapshot
+from assets.flight_delay.year import Month, draw, judge_months, write_table
+from mlops_dagster.cli.why import sentence
+from mlops_dagster.records import (
+    Decision,
+    Evaluation,
+    FeatureSet,
+    Outcome,
+    RegisteredVersion,
+    Snapshot,
+)
 from mlops_dagster.stores.records import R
 from mlops_dagster.validate.quarantine import export, listed, replay
 from mlops_dagster.workbench import StepContext
@@ -141,7 +151,7 @@ class Story:
         self._say(name, text, run_id)
 
     def _say(self, name: str, text: str, run_id: str) -> None:
-        self.events[name].append(text if len(text) < 90 else f"{text[:87]}...")
+        self.events[name].append(shortened(text, 90))
         self.player.tell(f"  {text} (run {run_id[:8]})")
 
     def _record(self, run_id: str, noun: str, kind: type[R]) -> R:
@@ -166,17 +176,20 @@ def main() -> None:
     with Endpoint(player) as endpoint:
         story.month(MONTHS[-1])
         story.last_report()
-        answer = story.live(endpoint)
+        # Callers wait more than they work, so there is time to look back.
+        with ThreadPoolExecutor(1) as aside:
+            judged = aside.submit(judge_months, player.bench, player.model)
+            answer = story.live(endpoint)
     story.trace(answer)
-    finish(story, home)
+    finish(story, home, judged.result())
 
 
-def finish(story: Story, home: Path) -> None:
+def finish(story: Story, home: Path, judged: Sequence[Month]) -> None:
     """Show what the year was, and where to look."""
     player = story.player
     months = [
         replace(one, events=tuple(story.events[one.name]))
-        for one in judge_months(player.bench, player.model)
+        for one in judged
         if one.name >= "2013-04"
     ]
     picture = home / "year.png"
@@ -185,6 +198,9 @@ def finish(story: Story, home: Path) -> None:
     lines = [
         "",
         write_table(months),
+        "",
+        "Why it was trained again (mlops-dagster why flight_delay tells every yes and no):",
+        *(f"  {shortened(sentence(one), 150)}" for one in reasons(player)),
         "",
         "Promises kept, with the ids to open:",
         *(f"  - {what}: {', '.join(proofs)}" for what, proofs in story.kept.items()),
@@ -196,6 +212,18 @@ def finish(story: Story, home: Path) -> None:
         "Ask the model yourself: .venv/bin/mlops-dagster serve flight_delay",
     ]
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def reasons(player: Player) -> list[Decision]:
+    """List the decisions to train again, oldest first."""
+    model = player.model
+    made = player.bench.operations.decisions(model.name, model.segment, action="retrain", limit=100)
+    return list(reversed(made))
+
+
+def shortened(text: str, letters: int) -> str:
+    """Cut a text that is too long for a line."""
+    return text if len(text) <= letters else f"{text[: letters - 3]}..."
 
 
 if __name__ == "__main__":

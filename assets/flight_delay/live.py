@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Self
 
-import pyarrow.compute as pc
-
 from assets.flight_delay.play import Player
 from mlops_dagster.deploy.approval import approve
 from mlops_dagster.deploy.rollback import await_workers, roll_back, workers_of
@@ -144,8 +142,8 @@ def trace(player: Player, prediction_id: str) -> str:
     """
     player.run("score")
     bench, model = player.bench, player.model
-    rows = bench.tables.dataset(f"{model.address}/predictions")
-    [row] = rows.to_table(filter=pc.field("prediction_id") == prediction_id).to_pylist()
+    rows = bench.tables.find(f"{model.address}/predictions", "prediction_id", prediction_id)
+    [row] = rows.to_pylist()
     version = bench.registry.version(model.registered_name, row["model_version"])
     return (
         f"answer {prediction_id[:8]}: probability {row['probability']:.3f} by version {version.version}, "

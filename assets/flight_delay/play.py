@@ -13,6 +13,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from mlops_dagster.cli.location import SETTINGS
 from mlops_dagster.clock import VARIABLE, ReplayClock
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.resources import WORKBENCH, WORKBENCH_KEY
@@ -20,7 +21,6 @@ from mlops_dagster.workbench import Workbench
 
 MARK = "made-by-make-demo"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-SETTINGS = "telemetry: {enabled: false}\n"
 
 
 def fresh_home() -> Path:

@@ -46,27 +46,33 @@ def command(*, workspace: Path, port: int, mlflow_port: int, sensors: str) -> No
     """Open Dagster's pages (with daemon and sensors) and MLflow's beside them, until Ctrl-C."""
     entries(workspace)
     bench = open_bench()
-    environment = {
+    environment = environment_of(bench.home, sensors=sensors, port=port)
+    commands = {"Dagster": dagster_command(workspace, port=port)}
+    if not bench.tracking_uri:
+        commands["MLflow"] = mlflow_command(
+            bench.mlflow_address, bench.artifacts_root, port=mlflow_port
+        )
+    click.echo(f"Dagster  http://{LOOPBACK}:{port}")
+    click.echo(f"MLflow   {mlflow_page(bench.tracking_uri, port=mlflow_port)}")
+    click.echo("Ctrl-C ends both." if len(commands) > 1 else "Ctrl-C ends it.")
+    # The signals first: a process that is started while they are caught can be interrupted itself.
+    with asked_to_end() as asked, running(commands, environment) as processes:
+        wait_for_end(processes, asked)
+
+
+def environment_of(home: Path, *, sensors: str, port: int) -> dict[str, str]:
+    """Say what both are started with: this home, and no word to their makers of each visit."""
+    from mlops_dagster.stores.mlflow_home import be_quiet
+
+    be_quiet()
+    return {
         **os.environ,
         "DAGSTER_HOME": str(dagster_home()),
-        "MLOPS_HOME": str(bench.home.resolve()),
+        "MLOPS_HOME": str(home.resolve()),
         "MLOPS_SENSORS": sensors,
         "MLOPS_UI_URL": f"http://{LOOPBACK}:{port}",
         "PYTHONUNBUFFERED": "1",
     }
-    commands = {"Dagster": dagster_command(workspace, port=port)}
-    click.echo(f"Dagster  http://{LOOPBACK}:{port}")
-    if bench.tracking_uri:
-        click.echo(f"MLflow   {redact(bench.tracking_uri)}")
-    else:
-        commands["MLflow"] = mlflow_command(
-            bench.mlflow_address, bench.artifacts_root, port=mlflow_port
-        )
-        click.echo(f"MLflow   http://{LOOPBACK}:{mlflow_port}")
-    click.echo("Ctrl-C ends both.")
-    # The signals first: a process that is started while they are caught can be interrupted itself.
-    with asked_to_end() as asked, running(commands, environment) as processes:
-        wait_for_end(processes, asked)
 
 
 def dagster_command(workspace: Path, *, port: int) -> list[str]:
@@ -80,6 +86,11 @@ def mlflow_command(address: str, artifacts: str, *, port: int) -> list[str]:
     store = ["--backend-store-uri", address, "--default-artifact-root", artifacts]
     place = ["--host", LOOPBACK, "--port", str(port), "--workers", "1"]
     return [sys.executable, "-m", "mlflow", "server", *store, *place]
+
+
+def mlflow_page(tracking_uri: str, *, port: int) -> str:
+    """Say where MLflow's pages are: on a server that runs already, or on the one started here."""
+    return redact(tracking_uri) if tracking_uri else f"http://{LOOPBACK}:{port}"
 
 
 @contextmanager

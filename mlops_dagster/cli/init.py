@@ -187,6 +187,6 @@ def report(project: "Project", *, folder: Path, address: Address) -> None:
         click.echo(f"  left out    {name}: {because}")
     if address.url_variable:
         click.echo(f"  address     is read from {address.url_variable}; it stands in no file")
-    click.echo(f"Next: cd {folder} && make run && make test")
+    click.echo(f"Next: cd {folder} && mlops-dagster check && make run && make test")
     if find_spec("pytest") is None:
         click.echo("      make test needs pytest: pip install pytest")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mlops_dagster.spec import LifecycleSpec
     from mlops_dagster.workbench import Workbench
 
+SETTINGS = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+
 WORKSPACE = click.option(
     "-w",
     "--workspace",
@@ -188,10 +190,10 @@ def home() -> Path:
 
 
 def dagster_home() -> Path:
-    """Find Dagster's folder, making it (without telemetry) when it is not there."""
+    """Find Dagster's folder, making it (without telemetry, or a dialog that asks for an address) when it is not there."""
     folder = Path(os.environ.get("DAGSTER_HOME") or home() / "dagster").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     settings = folder / "dagster.yaml"
     if not settings.exists():
-        settings.write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
+        settings.write_text(SETTINGS, encoding="utf-8")
     return folder

@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "why": ("why", "The last decisions about a model, as sentences."),
     "calibrate": ("calibrate", "How often drift would alarm on a model's own history."),
     "backtest": ("backtest", "What other retraining policies would have done on its history."),
+    "skew-check": ("skew_check", "Compare live answers' features with the lake's, row by row."),
     "history": ("history", "Every change of what serves: who, what, why, when."),
     "serve": ("serve", "Answer over HTTP with the version that is live."),
     "load-test": ("load_test", "Measure what the endpoint answers on this machine."),

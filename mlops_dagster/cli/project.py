@@ -48,6 +48,7 @@ def project_files(project: Project) -> dict[str, str]:
     identity = (package, project.name, project.target)
     return {
         "workspace.yaml": WORKSPACE.format(package=package),
+        "pytest.ini": PYTEST,
         "Makefile": MAKEFILE.format(name=project.name, python=sys.executable),
         "README.md": README.format(name=project.name, package=package),
         ".gitignore": ".mlops/\n__pycache__/\n.pytest_cache/\n.venv/\n",
@@ -101,8 +102,9 @@ def validate_lines(project: Project) -> Iterator[str]:
     lines = list(suite_lines(project.rows, project.guesses, target=project.target))
     if not lines:
         return
-    yield "# What rows must hold, taken from the table itself. `critical` refuses a row (ranges, labels)"
-    yield "# or a batch; `warning` only shows. Ranges are half their width wider than what was seen."
+    yield "# What rows must hold, taken from the table itself. `critical` refuses the whole batch; with"
+    yield "# `mostly: 0.99` among its kwargs only the rows that break it, while they are at most 1 %."
+    yield "# `warning` only shows. Ranges are half their width wider than what was seen."
     yield "validate:"
     yield "  expectations:"
     yield from (f"    {line}" for line in lines)
@@ -189,6 +191,11 @@ WORKSPACE = """load_from:
   - python_module:
       module_name: {package}.definitions
       working_directory: .
+"""
+
+# Without it pytest takes the settings of a folder above.
+PYTEST = """[pytest]
+testpaths = tests
 """
 
 MAKEFILE = """# The Python that made this project, else the one on the PATH; or: make run PYTHON=...

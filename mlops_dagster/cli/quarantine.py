@@ -55,7 +55,9 @@ def export_rows(*, model: str, to: Path, batch: int | None, workspace: Path) -> 
         click.echo(f"{model}: no refused row waits; {to} was not written.")
         return
     write_rows(rows, to)
-    click.echo(f"{rows.num_rows} rows written to {to}. Mend them, then: {replay_line(model, to)}")
+    click.echo(
+        f"{rows.num_rows} rows written to {to}. Mend them, then: {replay_line(model, to, batch)}"
+    )
 
 
 @command.command("replay")
@@ -103,9 +105,10 @@ def held_line(held: "Held") -> str:
     )
 
 
-def replay_line(model: str, file: Path) -> str:
+def replay_line(model: str, file: Path, batch: int | None) -> str:
     """Say how the rows come back."""
-    return f"mlops-dagster quarantine replay {model} --batch N --rows {file}"
+    number = "N" if batch is None else batch
+    return f"mlops-dagster quarantine replay {model} --batch {number} --rows {file}"
 
 
 def write_rows(rows: "pa.Table", file: Path) -> None:

@@ -51,11 +51,12 @@ def by(who: str) -> str:
 
 def champion(bench: "Workbench", model: str) -> Fact:
     """Say which version serves, since when, who put it there and why."""
+    from mlops_dagster.deploy.moves import changes
+
     version = bench.registry.by_alias(registry_name(model), "champion")
     if version is None:
         return Fact(label="champion", text="none: no version is live", values={"version": None})
-    done = bench.operations.moves(*split_name(model), state="done")
-    moves = [one for one in done if one.kind != "approval"]
+    moves = changes(bench.operations, *split_name(model))
     if not moves or moves[-1].to_version != version.version:
         text = f"version {version.version}; the alias was moved outside of this package"
         return Fact(label="champion", text=text, values={"version": version.version})

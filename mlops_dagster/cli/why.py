@@ -24,7 +24,8 @@ def command(*, model: str, limit: int) -> None:
     decisions = bench.operations.decisions(*split_name(model), limit=limit)
     if not decisions:
         click.echo(
-            f"{model}: no decision was needed yet. The sensors decide; `mlops-dagster dev` turns them on."
+            f"{model}: no sensor has decided anything yet; `mlops-dagster dev` turns them on. Runs that "
+            "people start are no decisions: Dagster lists them."
         )
     for one in decisions:
         click.echo(sentence(one))
@@ -43,11 +44,16 @@ def sentence(decision: "Decision") -> str:
 
 
 def suppressed(bench: "Workbench", model: str) -> "Sequence[Finding]":
-    """List the alarms since the last retrain that was asked for, newest first."""
-    from mlops_dagster.records import Outcome
+    """List the alarms since the last training, or the last one that was asked for, newest first."""
+    from mlops_dagster.records import Outcome, TrainedModel
+    from mlops_dagster.stores.accepted import accepted_record
     from mlops_dagster.stores.operations import FindingFilter
 
     address = split_name(model)
-    last = bench.operations.decisions(*address, action="retrain", limit=1)
-    only = FindingFilter(outcome=Outcome.REFUSED, since=last[0].at if last else None)
+    trained = accepted_record(
+        bench.records, bench.operations, address=(*address, "trained_model"), kind=TrainedModel
+    )
+    asked = bench.operations.decisions(*address, action="retrain", limit=1)
+    times = [one.at for one in asked] + ([trained.made_at] if trained else [])
+    only = FindingFilter(outcome=Outcome.REFUSED, since=max(times, default=None))
     return bench.operations.newest_findings(*address, limit=MOST, only=only)

@@ -53,5 +53,8 @@ def build_stage(model: ModelIdentity, spec: DeploySpec, *, ways: "Ways") -> Stag
             ),
         ),
         settings=spec.model_dump(mode="json"),
+        config={
+            "follow": "Why the target is to follow the alias, and no version is decided on; default: decide."
+        },
         run=run,
     )

@@ -4,6 +4,7 @@ Whatever interrupts it, the next one to come finds the open intent and finishes 
 alias says. A move that was made elsewhere is entered as `external`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -14,6 +15,7 @@ from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.errors import ConflictError, MlopsError
 from mlops_dagster.records import Move
 from mlops_dagster.scoring.loader import load_verified
+from mlops_dagster.stores.operations import Operations
 from mlops_dagster.stores.registry import CHAMPION
 from mlops_dagster.workbench import Workbench
 
@@ -40,9 +42,22 @@ def champion_of(bench: Workbench, model: ModelIdentity) -> str | None:
     return version.version if version else None
 
 
-def move_champion(bench: Workbench, model: ModelIdentity, order: Order) -> Move:
+def changes(operations: Operations, name: str, segment: str) -> list[Move]:
+    """List what changed the version that serves, oldest first; an approval alone changes nothing."""
+    done = operations.moves(name, segment, state="done")
+    return [one for one in done if one.kind != "approval"]
+
+
+def move_champion(
+    bench: Workbench,
+    model: ModelIdentity,
+    order: Order,
+    *,
+    confirm: Callable[[], None] | None = None,
+) -> Move:
     """Let another version serve, after it loaded, is what was registered, and scores its example.
 
+    The move is done when `confirm` returns; an error of ours that it raises undoes the move.
     Raises: ConflictError when the champion is not `expected` any more; StoreError when the version
     cannot be used. The alias is then what it was.
     """
@@ -59,7 +74,7 @@ def move_champion(bench: Workbench, model: ModelIdentity, order: Order) -> Move:
             raise ConflictError(message)
         version = bench.registry.version(model.registered_name, order.to_version)
         load_verified(bench.registry, version).check_example()
-        return _carry_out(bench, model, order)
+        return _carry_out(bench, model, order, confirm)
 
 
 def settle(bench: Workbench, model: ModelIdentity) -> None:
@@ -69,11 +84,7 @@ def settle(bench: Workbench, model: ModelIdentity) -> None:
     for intent in operations.moves(model.name, model.segment, state="open"):
         done = serving == intent.to_version
         operations.close_move(intent.id, state="done" if done else "undone")
-    known = [
-        move
-        for move in operations.moves(model.name, model.segment, state="done")
-        if move.kind != "approval"
-    ]
+    known = changes(operations, model.name, model.segment)
     last = known[-1].to_version if known else None
     if serving != last:
         why = "The alias was moved outside of this package."
@@ -82,12 +93,16 @@ def settle(bench: Workbench, model: ModelIdentity) -> None:
         operations.close_move(operations.open_move(entry).id, state="done")
 
 
-def _carry_out(bench: Workbench, model: ModelIdentity, order: Order) -> Move:
+def _carry_out(
+    bench: Workbench, model: ModelIdentity, order: Order, confirm: Callable[[], None] | None
+) -> Move:
     intent = bench.operations.open_move(
         _intent(bench, model, order, kind=order.kind, to_version=order.to_version)
     )
     try:
         bench.registry.set_alias(model.registered_name, CHAMPION, order.to_version)
+        if confirm is not None:
+            confirm()
     except MlopsError as error:
         put_back(bench, model, order)
         bench.operations.close_move(intent.id, state="undone", why=f"{order.why} Failed: {error}")

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from mlops_dagster.clock import wall_now
 from mlops_dagster.declaration import ModelIdentity
-from mlops_dagster.deploy.moves import Order, champion_of, move_champion
+from mlops_dagster.deploy.moves import Order, champion_of, changes, move_champion
 from mlops_dagster.errors import GateRefusedError, StoreError
 from mlops_dagster.records import BARRED_TAG, Move
 from mlops_dagster.stores.operations import Worker
@@ -29,7 +29,7 @@ def roll_back(
         message = f"{model.address}: a rollback needs a reason, for whoever asks later."
         raise GateRefusedError(message)
     serving = champion_of(bench, model)
-    earlier = served_before(bench.operations.moves(model.name, model.segment, state="done"))
+    earlier = served_before(changes(bench.operations, model.name, model.segment))
     if serving is None or not earlier:
         message = (
             f"{model.address}: no version served before {serving or 'now'}, so there is nothing to go "
@@ -52,8 +52,6 @@ def served_before(moves: Sequence[Move]) -> list[str]:
     """
     line: list[str | None] = []
     for move in moves:
-        if move.kind == "approval":
-            continue
         if move.kind == "rollback" and move.to_version in line:
             del line[line.index(move.to_version) + 1 :]
         else:
@@ -63,8 +61,7 @@ def served_before(moves: Sequence[Move]) -> list[str]:
 
 def held_since(bench: Workbench, model: ModelIdentity) -> str:
     """Say that automatic promotion is held: since a rollback, until a person approves a version."""
-    moves = bench.operations.moves(model.name, model.segment, state="done")
-    moved = [one for one in moves if one.kind != "approval"]
+    moved = changes(bench.operations, model.name, model.segment)
     if not moved or moved[-1].kind != "rollback":
         return ""
     last = moved[-1]

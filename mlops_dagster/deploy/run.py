@@ -1,6 +1,7 @@
 """Let the newest accepted version serve, or say what it waits for, or why it may not."""
 
 import hashlib
+from dataclasses import replace
 
 from mlops_dagster.deploy.approval import APPROVAL, word_on
 from mlops_dagster.deploy.canary import first_step, sentence, set_step, step_of
@@ -10,7 +11,7 @@ from mlops_dagster.deploy.rollback import held_since, workers_of
 from mlops_dagster.deploy.rules import LOADS, Ruling, Standing, by_hand, rule, unchanged_check
 from mlops_dagster.deploy.spec import DeploySpec
 from mlops_dagster.deploy.targets import target_of
-from mlops_dagster.errors import ConflictError, StoreError
+from mlops_dagster.errors import ConflictError, NotFollowedError, StoreError
 from mlops_dagster.records import BARRED_TAG, Check, Deployment, Outcome, RegisteredVersion, Shown
 from mlops_dagster.workbench import StepContext
 
@@ -31,6 +32,8 @@ def run(
     with bench.operations.hold(champion_lock(model), holder=f"{context.run_id}/deployment"):
         settle(bench, model)
     standing = standing_of(context, spec, registered)
+    if why := context.config.get("follow"):
+        return follow_alias(context, spec, registered, standing, why=why)
     ruling = rule(standing)
     checks = [unchanged_check(ruling)]
     if ruling.action in {"move", "canary"} and ways is not None:
@@ -103,17 +106,52 @@ def carry_out(
         why=ruling.because,
     )
     loads = f"Version {standing.candidate} is what was registered, loads, and answers its example."
+    target, followed = target_of(context.bench, context.model, spec), ""
+    version = context.bench.registry.version(context.model.registered_name, order.to_version)
+
+    def confirm() -> None:
+        nonlocal followed
+        try:
+            followed = target.follow(version, within=spec.confirm_within)
+        except StoreError as error:
+            raise NotFollowedError(str(error)) from error
+
     try:
-        move_champion(context.bench, context.model, order)
+        if order.expected is None:
+            # There is no version to put back: the move is done only once the target follows.
+            move_champion(context.bench, context.model, order, confirm=confirm)
+        else:
+            move_champion(context.bench, context.model, order)
+            confirm()
     except ConflictError as error:
         return Ruling(action="refuse", because=str(error)), Check(
             name=LOADS, outcome=Outcome.NOT_APPLICABLE, because="It was not its turn."
         )
-    try:
-        followed = follow(context, spec, standing.candidate)
-    except StoreError as error:
+    except NotFollowedError as error:
         return put_back_after(context, spec, order, str(error))
     return ruling, Check(name=LOADS, outcome=Outcome.PASSED, because=f"{loads} {followed}")
+
+
+def follow_alias(
+    context: StepContext,
+    spec: DeploySpec,
+    registered: RegisteredVersion,
+    standing: Standing,
+    *,
+    why: str,
+) -> Deployment:
+    """Let the target follow the alias, which was moved already; decide about no version.
+
+    Raises: StoreError when it does not follow.
+    """
+    if standing.champion is None:
+        message = f"{context.model.address}: no version serves, so there is nothing to follow."
+        raise StoreError(message)
+    said = follow(context, spec, standing.champion)
+    ruling = Ruling(action="keep", because=f"{why} {said}")
+    checks = (unchanged_check(ruling), Check(name=LOADS, outcome=Outcome.PASSED, because=said))
+    serving = replace(standing, candidate=standing.champion)
+    return deployment(context, registered, serving, ruling, checks)
 
 
 def follow(context: StepContext, spec: DeploySpec, version: str) -> str:
@@ -126,9 +164,14 @@ def follow(context: StepContext, spec: DeploySpec, version: str) -> str:
 def put_back_after(
     context: StepContext, spec: DeploySpec, order: Order, why: str
 ) -> tuple[Ruling, Check]:
-    """Let the version before serve again, when there was one, since the target did not follow."""
+    """Let what served before serve again, since the target did not follow.
+
+    Without a version before, the move was undone already and the target is to forget this one.
+    """
     because = f"The target did not follow. {why}"
-    if order.expected is not None:
+    if order.expected is None:
+        because += f" No version serves, as before. {withdraw(context, spec, order.to_version)}"
+    else:
         back = Order(
             to_version=order.expected,
             expected=order.to_version,
@@ -144,6 +187,16 @@ def put_back_after(
             because += f" The target does not follow that either: {error}"
     refused = Check(name=LOADS, outcome=Outcome.REFUSED, because=because)
     return Ruling(action="refuse", because=because), refused
+
+
+def withdraw(context: StepContext, spec: DeploySpec, version: str) -> str:
+    """Let the target forget a version; give its sentence, or why it could not."""
+    target = target_of(context.bench, context.model, spec)
+    refused = context.bench.registry.version(context.model.registered_name, version)
+    try:
+        return target.withdraw(refused)
+    except StoreError as error:
+        return f"What the target has of it could not be removed: {error}"
 
 
 def deployment(

@@ -1,6 +1,6 @@
 """The sensors that pick up a person's approval, and what the live answers say of a version."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.deploy.spec import DeploySpec
 from mlops_dagster.errors import MlopsError
 from mlops_dagster.records import APPROVAL_TAG
-from mlops_dagster.resources import MODEL, SEGMENT, WorkbenchResource
+from mlops_dagster.resources import MODEL, SEGMENT, WorkbenchResource, status_of
 from mlops_dagster.stores.registry import CHALLENGER, CHAMPION
 from mlops_dagster.workbench import Workbench
 
@@ -36,9 +36,7 @@ def build_approval_sensor(
         jobs=jobs,
         minimum_interval_seconds=int(interval.total_seconds()),
         description="Sees that a waiting version was approved, and lets it go live.",
-        default_status=(
-            dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
-        ),
+        default_status=status_of(running=running),
     )
     def approvals(
         context: dg.SensorEvaluationContext, mlops_dagster: WorkbenchResource
@@ -89,9 +87,7 @@ def build_live_sensor(
             "Steps a canary on or stops it, and puts back the version before when live answers get worse "
             "after a promotion."
         ),
-        default_status=(
-            dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
-        ),
+        default_status=status_of(running=running),
     )
     def live(
         context: dg.SensorEvaluationContext, mlops_dagster: WorkbenchResource
@@ -115,10 +111,20 @@ def build_live_sensor(
                 requests.append(
                     _request(one.model, sight.version, sight.because, why="canary_passed")
                 )
+            if sight.action == "rollback" and one.spec.target.kind != "local":
+                requests.append(_follow(one, sight))
         skipped = None if requests else dg.SkipReason(" ".join(said))
         return dg.SensorResult(run_requests=requests, asset_events=events, skip_reason=skipped)
 
     return live
+
+
+def _follow(deployed: Deployed, sight: "Sight") -> dg.RunRequest:
+    """Ask for the step that lets a foreign target follow: it may take longer than a tick may."""
+    step = "__".join(deployed.asset.path)
+    config = {"ops": {step: {"config": {"follow": sight.because}}}}
+    why = f"rolled_back_{sight.move}"
+    return _request(deployed.model, sight.version, sight.because, why=why, config=config)
 
 
 def _told(deployed: Deployed, sight: "Sight") -> dg.AssetObservation:
@@ -142,9 +148,17 @@ def approved_version(bench: Workbench, model: ModelIdentity) -> tuple[str | None
     return challenger.version, f"{model.address}: version {challenger.version} was approved."
 
 
-def _request(model: ModelIdentity, version: str, because: str, *, why: str) -> dg.RunRequest:
+def _request(
+    model: ModelIdentity,
+    version: str,
+    because: str,
+    *,
+    why: str,
+    config: Mapping[str, Any] | None = None,
+) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=f"{why}:{model.address}:{version}",
         job_name=model.job("deploy"),
+        run_config=config,
         tags={MODEL: model.name, SEGMENT: model.segment, "mlops_dagster/because": because},
     )

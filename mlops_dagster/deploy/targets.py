@@ -36,6 +36,10 @@ class LocalEndpoint:
             return "No endpoint runs; batch scoring uses it from now on."
         return f"All {len(workers)} workers of the endpoint answer from it."
 
+    def withdraw(self, version: ModelVersion) -> str:  # noqa: ARG002 - the alias says it all
+        """Do nothing: without the alias the endpoint has nothing to load."""
+        return "The endpoint has no version to follow."
+
     def live(self) -> str | None:
         """Tell the version that all workers agree on; without workers, the alias."""
         told = {one.version for one in workers_of(self.bench, self.model)}

@@ -8,7 +8,7 @@ from mlops_dagster.clock import wall_now
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.deploy.canary import Step, next_step, set_step, step_of
 from mlops_dagster.deploy.health import Health, judge
-from mlops_dagster.deploy.moves import champion_lock, champion_of
+from mlops_dagster.deploy.moves import champion_lock, champion_of, changes
 from mlops_dagster.deploy.rollback import roll_back, workers_of
 from mlops_dagster.deploy.spec import CanarySpec, DeploySpec
 from mlops_dagster.records import BARRED_TAG, Decision, Finding, Move, Outcome
@@ -23,11 +23,15 @@ QUALITY = frozenset({"performance"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """What was seen and done: `serve` asks for a deployment, `stop` and `rollback` were incidents."""
+    """What was seen and done: `serve` asks for a deployment, `stop` and `rollback` were incidents.
+
+    `move` is the number of a rollback in the ledger.
+    """
 
     action: Literal["none", "step", "serve", "stop", "rollback"]
     because: str
     version: str = ""
+    move: int | None = None
 
 
 def watch(bench: Workbench, model: ModelIdentity, spec: DeploySpec) -> Sight:
@@ -36,7 +40,7 @@ def watch(bench: Workbench, model: ModelIdentity, spec: DeploySpec) -> Sight:
     Raises: ConflictError when the champion is being moved at this moment.
     """
     told = [one for worker in workers_of(bench, model) for one in worker.traffic]
-    if not told:
+    if not told and spec.target.kind == "local":
         return Sight(action="none", because=f"{model.address}: no endpoint answers.")
     baking = _bake(bench, model, spec, told)
     if baking and baking.action == "rollback":
@@ -49,8 +53,7 @@ def _bake(
     bench: Workbench, model: ModelIdentity, spec: DeploySpec, told: Sequence[Traffic]
 ) -> Sight | None:
     """Watch a version that went live a short time ago; None when none did."""
-    done = bench.operations.moves(model.name, model.segment, state="done")
-    moves = [one for one in done if one.kind != "approval"]
+    moves = changes(bench.operations, model.name, model.segment)
     last = moves[-1] if moves else None
     if last is None or last.kind == "rollback" or last.from_version is None:
         return None
@@ -71,8 +74,10 @@ def _bake(
         f"Version {version} was rolled back to version {move.to_version}, {_ago(last)} after it went "
         f"live. {worse}"
     )
+    if spec.target.kind != "local":
+        because += f" The job {model.job('deploy')} lets the deployment follow."
     _incident(bench, model, version, because, health=live, action="rollback")
-    return Sight(action="rollback", because=because, version=version)
+    return Sight(action="rollback", because=because, version=version, move=move.id)
 
 
 def _labelled_loss(bench: Workbench, model: ModelIdentity, last: Move) -> str:

@@ -36,33 +36,51 @@ class View:
 
 def draw_all(view: View, folder: Path) -> str:
     """Write each picture as a file, and give them together as one small picture in markdown."""
+    from matplotlib.image import imsave
+
     chosen = pictures_of(view)
-    for name, draw in chosen.items():
-        figure = _figure(1, 1, inches=(4.6, 3.6))
-        draw(figure.axes[0], view)
-        figure.savefig(folder / f"{name}.png", dpi=90)
-    text = base64.b64encode(_together(chosen, view)).decode()
+    figure = _together(chosen, view)
+    large = _pixels(figure, dpi=110)
+    for name, axis in zip(chosen, figure.axes, strict=False):
+        imsave(folder / f"{name}.png", large[_place(axis, large)])
+    # The places that were found hold for any size; to find them takes as long as to draw.
+    figure.set_layout_engine("none")
+    small = _pixels(figure, dpi=75)
+    content = BytesIO()
+    # Sixteen shades a colour look alike and take half of the bytes.
+    imsave(content, (np.round(small / _SHADES) * _SHADES).astype(np.uint8), format="png")
+    text = base64.b64encode(content.getvalue()).decode()
     return f"![the candidate on the holdout](data:image/png;base64,{text})"
 
 
-def _together(chosen: Mapping[str, Callable[["Axes", View], None]], view: View) -> bytes:
+def _together(chosen: Mapping[str, Callable[["Axes", View], None]], view: View) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.image import imsave
+    from matplotlib.figure import Figure
 
-    figure = _figure(-(-len(chosen) // 3), 3, inches=(3.7, 3.0))
-    for axis, draw in zip(figure.axes, chosen.values(), strict=False):
-        draw(axis, view)
-    for axis in figure.axes[len(chosen) :]:
-        axis.set_axis_off()
-    figure.set_dpi(75)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())[:, :, :3]
-    # Sixteen shades a colour look alike and take half of the bytes.
-    shaded = (np.round(pixels / _SHADES) * _SHADES).astype(np.uint8)
-    content = BytesIO()
-    imsave(content, shaded, format="png")
-    return content.getvalue()
+    rows, columns = -(-len(chosen) // 3), 3
+    figure = Figure(figsize=(3.7 * columns, 3.0 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    for place, draw in enumerate(chosen.values(), start=1):
+        draw(figure.add_subplot(rows, columns, place), view)
+    return figure
+
+
+def _pixels(figure: Any, *, dpi: int) -> np.ndarray:
+    """Draw a figure: rows, columns and the three colours."""
+    figure.set_dpi(dpi)
+    figure.canvas.draw()
+    return np.array(figure.canvas.buffer_rgba())[:, :, :3]
+
+
+def _place(axis: "Axes", pixels: np.ndarray) -> tuple[slice, slice]:
+    """Tell where in the pixels, as last drawn, an axis is with its titles."""
+    box = axis.get_tightbbox()
+    height, width = pixels.shape[:2]
+    left, low, right, high = (0, 0, width, height) if box is None else box.padded(3).extents
+    return (
+        slice(max(int(height - high), 0), int(height - low)),
+        slice(max(int(left), 0), int(right)),
+    )
 
 
 def pictures_of(view: View) -> dict[str, Callable[["Axes", View], None]]:
@@ -183,14 +201,6 @@ def _plain(value: Any) -> str:
     text, half = str(value), _LETTERS // 2
     short = text if len(text) <= _LETTERS else f"{text[:half]}…{text[1 - half :]}"
     return short.replace("$", r"\$")
-
-
-def _figure(rows: int, columns: int, *, inches: tuple[float, float]) -> Any:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(inches[0] * columns, inches[1] * rows), layout="constrained")
-    figure.subplots(rows, columns)
-    return figure
 
 
 def _label(axis: "Axes", title: str, across: str, up: str, *, grid: bool = True) -> None:

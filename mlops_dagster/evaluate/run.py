@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from mlops_dagster.declaration import BUSINESS
@@ -35,6 +36,8 @@ from mlops_dagster.metrics.losses import loss_name
 from mlops_dagster.metrics.quality import metrics_for
 from mlops_dagster.records import Check, Evaluation, FeatureSet, Outcome, Shown, TrainedModel
 from mlops_dagster.scoring.feature_rows import PREFIX, FeatureRows
+from mlops_dagster.scoring.inputs import as_given
+from mlops_dagster.scoring.isolation import warm_up
 from mlops_dagster.scoring.loader import ScoringModel, open_trained
 from mlops_dagster.scoring.worth import row_values
 from mlops_dagster.stores.content import row_marks
@@ -81,8 +84,12 @@ def run(
     scores = score(context, told, exam, trained, features)
     names = check_names(gates)
     checks = tuple(judge(gate, scores, name=n) for gate, n in zip(gates, names, strict=True))
+    verdict = conclude(gates, checks, scores)
+    if verdict[0] is Outcome.PASSED:
+        # Registration asks a process of its own, whose libraries can load while pictures are drawn.
+        warm_up()
     drawn = log(context, exam, scores, trained)
-    return record(context, told, trained, scores, checks=checks, drawn=drawn)
+    return record(context, told, trained, scores, checks=checks, verdict=verdict, drawn=drawn)
 
 
 def sit(context: StepContext, spec: EvaluateSpec, trained: TrainedModel) -> Exam:
@@ -173,18 +180,23 @@ def score(
 def training_rows(
     context: StepContext, trained: TrainedModel, features: FeatureSet, holdout: FeatureRows
 ) -> FeatureRows:
-    """Read the rows that the candidate was fitted on: all that are not in the holdout.
+    """Read the rows that the candidate was fitted on: all in its window that are not in the holdout.
 
     Told apart by content as Arrow has it: pandas turns whole numbers into others beside a null.
     """
     made = [name for name in holdout.table.column_names if name.startswith(PREFIX)]
     key = list(context.model.key) or holdout.table.column_names
-    names = dict.fromkeys([*key, *made, context.model.target])
+    timed = [str(context.model.event_time)] if trained.since else []
+    names = dict.fromkeys([*key, *made, context.model.target, *timed])
     rows = context.bench.tables.read(
         features.table.name, version=trained.features.version, columns=list(names)
     )
     known, held = (row_marks(table.select(key)) for table in (rows, holdout.table))
-    return FeatureRows(table=rows.filter(pa.array(~np.isin(known, held))))
+    learned = ~np.isin(known, held)
+    if trained.since is not None:
+        times = as_given(rows.select(timed))[timed[0]]
+        learned &= (times >= pd.Timestamp(trained.since)).to_numpy()
+    return FeatureRows(table=rows.filter(pa.array(learned)))
 
 
 def log(context: StepContext, exam: Exam, scores: Scores, trained: TrainedModel) -> Drawn:
@@ -257,11 +269,12 @@ def record(
     scores: Scores,
     *,
     checks: tuple[Check, ...],
+    verdict: tuple[Outcome, str],
     drawn: Drawn,
 ) -> Evaluation:
     """Write the verdict down, with what it was judged against."""
     finite = {name: value for name, value in scores.candidate.items() if math.isfinite(value)}
-    outcome, because = conclude(spec.gates or (), checks, scores)
+    outcome, because = verdict
     return Evaluation(
         **context.stamp(),
         data_version=version_of(spec, trained, scores, outcome),

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
+from mlops_dagster.duck import connect
 from mlops_dagster.ingest.refused import Refused
-from mlops_dagster.stores.row_text import to_text
+from mlops_dagster.stores.row_text import parts_of, to_text
 from mlops_dagster.stores.tables import BATCH
 
 _ROW = "_row"
@@ -43,7 +44,7 @@ class Changes:
 
 def first(given: pa.Table, *, key: Sequence[str], newest_by: Sequence[str]) -> Changes:
     """Take the last row of each key."""
-    with duckdb.connect() as engine:
+    with connect() as engine:
         twice = _take_last(engine, given, key=key, newest_by=newest_by)
         taken = _rows(engine, f"SELECT {_ROW} FROM last")
     return Changes(rows=given.take(taken), new=len(taken), corrected=0, twice=twice)
@@ -62,13 +63,13 @@ def by_key(
 
     `whole`: the read has all that the source has, so that a key which is not there is gone.
     """
-    with duckdb.connect() as engine:
+    with connect() as engine:
         twice = _take_last(engine, given, key=key, newest_by=newest_by)
         engine.register("stored", stored)
         new = _rows(engine, f"SELECT {_ROW} FROM last ANTI JOIN stored USING ({_list(key)})")
         unlike = _unlike(given.column_names, stored.schema.names, key=key)
         differing = _rows(engine, _differing("last", "stored", unlike=unlike, key=key))
-        corrected = _unmended(given, differing, refused)
+        corrected = _unmended(given, differing, refused, key=key)
         again = _again(engine, corrected, refused, key=key, whole=whole)
     left_out = differing.filter(pc.invert(pc.is_in(differing, value_set=corrected)))
     again = again.filter(pc.invert(pc.is_in(again[_ROW], value_set=left_out)))
@@ -87,12 +88,19 @@ def by_key(
     )
 
 
-def _unmended(given: pa.Table, differing: pa.Array, refused: Refused) -> pa.Array:
+def _unmended(
+    given: pa.Table, differing: pa.Array, refused: Refused, *, key: Sequence[str]
+) -> pa.Array:
     """Leave out the rows that are as they were refused, since mended ones were given for them."""
     if not len(differing) or not len(refused.mended):
         return differing
-    texts = pa.array(to_text(given.take(differing)), pa.string())
-    return differing.filter(pc.invert(pc.is_in(texts, value_set=refused.mended)))
+    # To write whole rows as text is slow, so only those whose key was mended are compared.
+    keys = pa.array(to_text(given.select(list(key)).take(differing)), pa.string())
+    known = pa.array(parts_of(refused.mended.to_pylist(), key), pa.string())
+    suspects = differing.filter(pc.is_in(keys, value_set=known))
+    texts = pa.array(to_text(given.take(suspects)), pa.string())
+    mended = suspects.filter(pc.is_in(texts, value_set=refused.mended))
+    return differing.filter(pc.invert(pc.is_in(differing, value_set=mended)))
 
 
 def _again(

@@ -27,9 +27,10 @@ def row_losses(task: Task, scored: Scored) -> npt.NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossSketch:
-    """Losses of many rows, small: their number, mean, spread, skewness, and those of `windows` apart.
+    """Losses of many rows, small: their number, mean, spread, skewness, and those of windows.
 
-    `windows` are the mean losses of complete windows of the same rows, in order.
+    `windows` are the mean losses of complete windows, in order. They may be of more rows than these,
+    which are then worth `long` windows; 0 when they are of the same rows.
     """
 
     rows: int
@@ -37,6 +38,7 @@ class LossSketch:
     sd: float
     skew: float
     windows: tuple[float, ...] = ()
+    long: float = 0.0
 
     def limit(self, rows: int, *, quantile: float) -> float:
         """Tell the mean loss that `rows` rows stay under, with this probability, if nothing changed.
@@ -59,6 +61,7 @@ class LossSketch:
     def limit_over_time(self, *, quantile: float) -> float | None:
         """Tell the mean that one more window stays under, as windows differ anyway.
 
+        The mean of few rows has a window's own variance in it too, so it is further off.
         None when there are fewer than 20 windows: their spread is then not known well enough.
         """
         from scipy.special import stdtrit
@@ -67,11 +70,13 @@ class LossSketch:
         if count < FEWEST_WINDOWS:
             return None
         means = np.asarray(self.windows, dtype=np.float64)
-        reach = float(stdtrit(count - 1, quantile)) * math.sqrt(1 + 1 / count)
+        reach = float(stdtrit(count - 1, quantile)) * math.sqrt(1 + 1 / (self.long or count))
         return float(means.mean() + reach * means.std(ddof=1))
 
 
-def sketch(losses: npt.NDArray[np.float64], *, windows: Sequence[float] = ()) -> LossSketch:
+def sketch(
+    losses: npt.NDArray[np.float64], *, windows: Sequence[float] = (), long: float = 0.0
+) -> LossSketch:
     """Sketch the losses of some rows; those that are no numbers are left out."""
     known = np.asarray(losses, dtype=np.float64)
     known = known[np.isfinite(known)]
@@ -79,4 +84,6 @@ def sketch(losses: npt.NDArray[np.float64], *, windows: Sequence[float] = ()) ->
         return LossSketch(rows=0, mean=0.0, sd=0.0, skew=0.0)
     mean, sd = float(known.mean()), float(known.std())
     skew = float(np.mean((known - mean) ** 3)) / sd**3 if sd > 0 else 0.0
-    return LossSketch(rows=len(known), mean=mean, sd=sd, skew=skew, windows=tuple(windows))
+    return LossSketch(
+        rows=len(known), mean=mean, sd=sd, skew=skew, windows=tuple(windows), long=long
+    )

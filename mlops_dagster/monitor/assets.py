@@ -23,6 +23,11 @@ CHECKS = (
     ),
 )
 
+SKEW_CHECK = StageCheck(
+    name="feature_skew",
+    description="Live answers were asked with the features that the lake gives for their keys.",
+)
+
 PERFORMANCE_CHECKS = (
     StageCheck(
         name="performance",
@@ -79,7 +84,11 @@ def build_stage(
         kinds=frozenset({"python"}),
         needs=("validated_data",),
         after=("predictions", "labels") if labels else ("predictions",),
-        checks=CHECKS + (PERFORMANCE_CHECKS if spec.performance else ()),
+        checks=(
+            *CHECKS,
+            *((SKEW_CHECK,) if spec.skew else ()),
+            *(PERFORMANCE_CHECKS if spec.performance else ()),
+        ),
         settings={
             "spec": spec.model_dump(mode="json"),
             "joins": joins,

@@ -42,8 +42,8 @@ def gather(
     context: StepContext,
     champion: Champion,
     validated: Snapshot,
-    *,
     window: Window,
+    *,
     enough: int,
     join: Join,
 ) -> Evidence:

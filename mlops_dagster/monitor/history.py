@@ -99,6 +99,23 @@ def read_history(context: StepContext, windows: Sequence[Window]) -> list[dict[s
     return found
 
 
+def read_newest(context: StepContext, *, windows: int) -> list[dict[str, Any]]:
+    """List what is known of the newest windows as wholes, by every version, the oldest first.
+
+    A window without a label has a row without a metric, which tells how many answers it has.
+    """
+    name = context.table(PERFORMANCE)
+    if context.bench.tables.latest(name) is None:
+        return []
+    rows = context.bench.tables.dataset(name).to_table(filter=pc.field("slice") == "")
+    starts = pc.unique(rows["window_start"]).sort("descending")[:windows]
+    chosen = rows.filter(pc.is_in(rows["window_start"], value_set=starts))
+    found: list[dict[str, Any]] = chosen.sort_by(
+        [("window_start", "ascending"), ("model_version", "ascending"), ("metric", "ascending")]
+    ).to_pylist()
+    return found
+
+
 def _of_windows(context: StepContext, measured: Sequence[Measured]) -> list[dict[str, Any]]:
     name = context.table(PERFORMANCE)
     if context.bench.tables.latest(name) is None:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -18,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.types as kinds
 
 from mlops_dagster.declaration import Task
+from mlops_dagster.duck import connect
 from mlops_dagster.profiles.groups import as_text
 
 Floats = npt.NDArray[np.float64]
@@ -76,7 +76,7 @@ def latest_labels(predictions: pa.Table, places: Sequence[Told]) -> Floats:
     if not count or not usable:
         return truth
     numbered = predictions.append_column("_row", pa.array(np.arange(count)))
-    with duckdb.connect() as connection:
+    with connect() as connection:
         connection.register("predictions", numbered)
         for at, one in enumerate(usable):
             connection.register(f"told_{at}", one.rows)

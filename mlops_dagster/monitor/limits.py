@@ -1,18 +1,25 @@
 """How far a column of one model may move: by chance, and as its windows always did."""
 
+import math
+from functools import reduce
+
 from mlops_dagster.metrics.limits import FEWEST_WINDOWS, Calibration, calibrate, limit_over_time
 from mlops_dagster.monitor.pairs import Counts, Pair, pair_of_nulls, pair_of_values
 from mlops_dagster.monitor.spec import DriftSpec
-from mlops_dagster.profiles.columns import TableProfile, subtract
+from mlops_dagster.profiles.columns import TableProfile, merge, subtract
 
 NULLS = ": null share"
 
 
 class Limits:
-    """The limits of one reference, each drawn or measured once and then used for every window."""
+    """The limits of one reference, each drawn or measured once and then used for every window.
 
-    def __init__(self, reference: TableProfile, spec: DriftSpec) -> None:
-        self._reference = reference
+    The windows of a reference are cut from its own rows; with `apart` they are of other rows, as those
+    of the answers are: the level is told by few rows that were held out, the spread by all.
+    """
+
+    def __init__(self, reference: TableProfile, spec: DriftSpec, *, apart: bool = False) -> None:
+        self._reference, self._apart = reference, apart
         self._enough = [one for one in reference.windows if one.rows >= spec.minimum_rows]
         self._calibrations: dict[tuple[str, Counts, int], Calibration] = {}
         self._past: list[tuple[TableProfile, TableProfile]] | None = None
@@ -33,7 +40,19 @@ class Limits:
 
     def over_time(self, pair: Pair, *, quantile: float) -> float | None:
         """Tell the distance that the reference's own windows stay under; None when they are too few."""
-        return limit_over_time(list(self.differences(pair).values()), quantile=quantile)
+        found = limit_over_time(list(self.differences(pair).values()), quantile=quantile)
+        return None if found is None else found * self._short()
+
+    def _short(self) -> float:
+        """Tell how much farther a window is from a short reference than from all other windows.
+
+        A reference as long as k windows has 1/k of a window's own variance, all others almost none.
+        """
+        if not self._apart:
+            return 1.0
+        count = len(self._enough)
+        long = self._reference.rows * count / sum(one.rows for one in self._enough)
+        return math.sqrt(max((1 + 1 / long) / (1 + 1 / (count - 1)), 1.0))
 
     def differences(self, pair: Pair) -> dict[int, float]:
         """Tell how far each window of the reference, by its place, is from the rest of it."""
@@ -56,7 +75,8 @@ class Limits:
         """
         if self._past is None:
             enough = self._enough if len(self._enough) >= FEWEST_WINDOWS else []
-            self._past = [(subtract(self._reference, window), window) for window in enough]
+            whole = reduce(merge, enough) if enough and self._apart else self._reference
+            self._past = [(subtract(whole, window), window) for window in enough]
         return self._past
 
     def _cells(self, pair: Pair, rest: TableProfile, window: TableProfile) -> Pair | None:

@@ -31,6 +31,11 @@ class Look:
         """The verdicts of one kind, worst first."""
         return self.features if signal == "feature_drift" else self.predictions
 
+    @property
+    def judged(self) -> bool:
+        """Tell whether any column could be judged."""
+        return any(one.value is not None for one in (*self.features, *self.predictions))
+
     def sentence(self, verdict: ColumnVerdict, *, signal: Signal) -> str:
         """Say the verdict with its window, and of predictions, whose they are."""
         whose = f" by {self.source}" if signal == "prediction_drift" else ""
@@ -132,6 +137,17 @@ def not_compared_check(signal: Signal, *, declared: bool) -> Check:
 def last_judged(before: Sequence[Finding]) -> datetime | None:
     """Find the end of the last window in findings."""
     return max((one.window_end for one in before if one.window_end is not None), default=None)
+
+
+def last_window(before: Sequence[Finding]) -> Window | None:
+    """Find the last window in findings of which any column was judged."""
+    judged = [one for one in before if one.value is not None]
+    timed = [one for one in judged if one.window_end is not None]
+    if timed:
+        last = max(timed, key=lambda one: str(one.window_end))
+        return Window(start=last.window_start, end=last.window_end)
+    batch = max(judged_batches(judged), default=None)
+    return None if batch is None else Window(batch=batch)
 
 
 def judged_batches(before: Sequence[Finding]) -> set[int]:

@@ -106,7 +106,7 @@ class LossVerdict:
 
 
 CHANCE_ONLY = (
-    f" The limit is of chance alone: the holdout has fewer than {FEWEST_WINDOWS} windows to tell how "
+    f" The limit is of chance alone: fewer than {FEWEST_WINDOWS} windows of labelled rows tell how "
     "windows differ anyway."
 )
 

@@ -25,9 +25,19 @@ def draw(
 
     across = min(len(panels), 2)
     down = -(-len(panels) // 2)
-    figure = Figure(figsize=(4.6 * across, 2.9 * down + 0.5), layout="constrained")
+    width, height = 4.6 * across, 2.9 * down + 0.4
+    figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
-    figure.suptitle(f"Reference against {title}", fontsize=10)
+    # In inches, for texts of the sizes below: to let matplotlib find the places doubles the time.
+    figure.subplots_adjust(
+        left=0.6 / width,
+        right=1 - 0.15 / width,
+        bottom=0.65 / height,
+        top=1 - 0.65 / height,
+        wspace=0.75 / 3.75,
+        hspace=1.0 / 1.85,
+    )
+    figure.suptitle(f"Reference against {title}", fontsize=10, y=1 - 0.2 / height)
     for place, (verdict, before, now) in enumerate(panels, start=1):
         axes = figure.add_subplot(down, across, place)
         _draw_one(axes, verdict, before=before, now=now)
@@ -69,13 +79,13 @@ def _draw_numbers(axes: Any, before: NumericProfile, now: NumericProfile) -> Non
         below = np.cumsum(profile.counts)[:-1] / max(profile.rows, 1)
         style = "steps-post" if before.steps else "default"
         axes.plot(edges, below, color=color, label=label, drawstyle=style, linewidth=1.6)
-    low, high = _visible(before)
+    low, high = visible(before)
     axes.set_xlim(low, high)
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel("share of rows at or below", fontsize=8)
 
 
-def _visible(profile: NumericProfile) -> tuple[float, float]:
+def visible(profile: NumericProfile) -> tuple[float, float]:
     """Leave out the outermost half percent, so that a long tail does not squeeze the rest."""
     below = np.cumsum(profile.counts)[:-1] / max(profile.rows, 1)
     edges = np.asarray(profile.edges)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import pyarrow as pa
 
@@ -18,18 +19,24 @@ from mlops_dagster.monitor.looks import (
     Signal,
     drift_check,
     drift_findings,
+    last_window,
     not_compared_check,
 )
+from mlops_dagster.monitor.page.facts import Current
+from mlops_dagster.monitor.page.keep import keep_page, kept_columns
 from mlops_dagster.monitor.roles import compare_roles, shown_roles
+from mlops_dagster.monitor.served import Lake
 from mlops_dagster.monitor.show import picture, shown_counts, worst_columns
 from mlops_dagster.monitor.spec import DriftSpec, MonitorSpec
 from mlops_dagster.monitor.watch_performance import performance_look
+from mlops_dagster.monitor.watch_skew import watch_skew
 from mlops_dagster.monitor.windows import Window
 from mlops_dagster.profiles.columns import TableProfile
 from mlops_dagster.records import Check, Finding, Monitoring, Outcome, Shown, Snapshot
 from mlops_dagster.scoring.loader import load_verified
 from mlops_dagster.workbench import StepContext
 
+_READERS = 2
 SIGNALS: tuple[Signal, ...] = ("feature_drift", "prediction_drift")
 
 
@@ -60,6 +67,7 @@ def run(
     seen: list[tuple[Look, Evidence]] = []
     shown: dict[str, Shown] = {}
     champion = open_champion(context, serving, load=load) if serving and spec.looks else None
+    current: Current | None = None
     if champion and spec.drift:
         due = windows_due(
             context, spec.drift, validated, reference=champion.reference, before=before
@@ -67,20 +75,34 @@ def run(
         watch = Watch(context, champion, spec.drift)
         seen = list(watch.look(validated, due[: spec.drift.most_windows], join=join))
         shown = _shown_drift(champion, seen, left=len(due) - len(seen))
+        # To judge the last window again takes seconds, and the last page shows it already.
+        last = None if kept_columns(context, version) else last_window(before)
+        current = watch.newest(validated, seen, last=last, join=join)
     beside = compare_roles(context, validated, live=version) if version else []
     looks = [look for look, _ in seen]
     findings = ages.findings(context, version=version)
     for look in looks:
         findings += drift_findings(context.model, look, at=context.at, champion=version or "")
     answers = performance_look(context, spec, validated, champion, join=join, labels=labels)
-    findings += answers.findings
+    lake = Lake(
+        bench=context.bench,
+        model=context.model,
+        validated=validated,
+        join=lambda rows: join(context, rows, validated),
+        load=load,
+    )
+    skew = watch_skew(lake, spec.skew, at=context.at, version=version)
+    findings += [*answers.findings, *skew.findings]
     context.bench.operations.add_findings(findings)
-    checks = (*ages.checks(), *_drift_checks(spec, looks, version=version, before=before))
+    drifts = _drift_checks(spec, looks, version=version, before=before)
+    checks = (*ages.checks(), *drifts, *skew.checks, *answers.checks)
+    page = keep_page(context, spec, checks=checks, serving=serving, current=current)
+    counts = shown_counts(findings, looks)
     return _record(
         context,
         findings,
-        checks=(*checks, *answers.checks),
-        shown=shown_counts(findings, looks) | shown | answers.shown | shown_roles(beside),
+        checks=checks,
+        shown=page | counts | shown | answers.shown | skew.shown | shown_roles(beside),
         version=version,
     )
 
@@ -93,24 +115,43 @@ class Watch:
         everything = spec.model_copy(update={"columns": (), "exclude": ()})
         self._spec_of_predictions = everything
         self._of_features = Limits(champion.reference.features, spec)
-        self._of_predictions = Limits(champion.reference.predictions, everything)
+        self._of_predictions = Limits(champion.reference.predictions, everything, apart=True)
 
     def look(
         self, validated: Snapshot, windows: Sequence[Window], *, join: Join
     ) -> Iterator[tuple[Look, Evidence]]:
-        """Judge window after window; only one is in memory at a time."""
-        for window in windows:
-            evidence = gather(
-                self._context,
-                self._champion,
-                validated,
-                window=window,
-                enough=self._spec.minimum_rows,
-                join=join,
-            )
+        """Judge window after window; the next ones are read meanwhile, a few at a time."""
+        read = partial(
+            gather,
+            self._context,
+            self._champion,
+            validated,
+            enough=self._spec.minimum_rows,
+            join=join,
+        )
+        for done in self._context.bench.compute.map_tasks(read, windows, workers=_READERS):
+            evidence = done.value()
             look = self._judge(evidence)
-            self._context.log.info(f"{window.label}: {evidence.rows} rows judged.")
+            self._context.log.info(f"{evidence.window.label}: {evidence.rows} rows judged.")
             yield look, evidence
+
+    def newest(
+        self,
+        validated: Snapshot,
+        seen: Sequence[tuple[Look, Evidence]],
+        *,
+        last: Window | None,
+        join: Join,
+    ) -> Current | None:
+        """Give the newest window that could be judged: of those just seen, else the `last` before."""
+        judged = [pair for pair in seen if pair[0].judged]
+        if not judged and last is not None:
+            again = self.look(validated, [last], join=join)
+            judged = [pair for pair in again if pair[0].judged]
+        if not judged:
+            return None
+        look, evidence = judged[-1]
+        return Current(reference=self._champion.reference, look=look, evidence=evidence)
 
     def _judge(self, evidence: Evidence) -> Look:
         reference = self._champion.reference

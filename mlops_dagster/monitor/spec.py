@@ -91,6 +91,14 @@ class PerformanceSpec(Spec):
     )
 
 
+class SkewSpec(Spec):
+    """How what callers sent is compared with what the lake holds of the same keys."""
+
+    newest: int = Field(
+        default=1_000, ge=1, le=1_000_000, description="How many of the newest live answers."
+    )
+
+
 class MonitorSpec(Spec):
     """What is watched. Without `drift` and `performance` only ages are."""
 
@@ -117,6 +125,11 @@ class MonitorSpec(Spec):
     performance: PerformanceSpec | None = Field(
         default=None,
         description="How answers are held against labels; left out, they are not.",
+    )
+
+    skew: SkewSpec | None = Field(
+        default_factory=SkewSpec,
+        description="How served features are compared with the lake's; null: they are not.",
     )
 
     @property

@@ -17,6 +17,7 @@ WHAT = {
     "slice_drift": "its answers drifted in a slice",
     "estimated_performance": "its estimated quality fell",
     "endpoint_health": "its live answers are not well",
+    "feature_skew": "it is asked with other features than the lake gives",
     "failed_check": "a check of its data failed",
     "overdue": "nobody looked at it for too long",
     "failed_run": "a run failed",

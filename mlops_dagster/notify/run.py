@@ -29,6 +29,7 @@ FOUND = (
     "slice_drift",
     "estimated_performance",
     "endpoint_health",
+    "feature_skew",
 )
 
 
@@ -56,7 +57,9 @@ def seen(bench: Workbench, one: Told, *, now: datetime) -> Iterator[Sighting]:
     """Look at what was found last, at failed checks, and at when anybody looked."""
     for signal in FOUND:
         yield from sightings(found(bench, one.model, signal), (signal,))
-    for sight in sightings(failed := found(bench, one.model, "failed_check"), ("failed_check",)):
+    checks = found(bench, one.model, "failed_check", "refused_data")
+    failed = [replace(check, signal="failed_check") for check in checks]
+    for sight in sightings(failed, ("failed_check",)):
         yield replace(sight, wrong=any(not is_mended(bench, check) for check in failed))
     looks = [look.at for look in found(bench, one.model, "data_age")]
     late = overdue(max(looks, default=None), now=now, limit=one.silence)
@@ -64,9 +67,9 @@ def seen(bench: Workbench, one: Told, *, now: datetime) -> Iterator[Sighting]:
         yield late
 
 
-def found(bench: Workbench, model: ModelIdentity, signal: str) -> list[Finding]:
-    """Read the newest findings of one signal."""
-    only = FindingFilter(signals=frozenset({signal}))
+def found(bench: Workbench, model: ModelIdentity, *signals: str) -> list[Finding]:
+    """Read the newest findings of some signals."""
+    only = FindingFilter(signals=frozenset(signals))
     return bench.operations.newest_findings(model.name, model.segment, limit=MOST, only=only)
 
 

@@ -11,7 +11,7 @@ from mlops_dagster.errors import MlopsError
 from mlops_dagster.notify.failed_runs import FailedRun
 from mlops_dagster.notify.run import Told, deliver, watch
 from mlops_dagster.records import NOUNS, Outcome
-from mlops_dagster.resources import MODEL, SEGMENT, WorkbenchResource
+from mlops_dagster.resources import MODEL, SEGMENT, WorkbenchResource, status_of
 from mlops_dagster.workbench import Workbench
 
 FAILED = "failed_run:"
@@ -26,7 +26,7 @@ def build_notify_sensor(
         name=name,
         minimum_interval_seconds=int(interval.total_seconds()),
         description="Sees what is wrong or over, and tells people once. Asks for no run.",
-        default_status=_status(running=running),
+        default_status=status_of(running=running),
     )
     def notify(
         context: dg.SensorEvaluationContext, mlops_dagster: WorkbenchResource
@@ -57,7 +57,7 @@ def build_failure_sensor(
         name=name,
         monitored_jobs=list(jobs),
         description="Tells people where a run failed, why, what serves, and whether to retry.",
-        default_status=_status(running=running),
+        default_status=status_of(running=running),
     )
     def failures(context: dg.RunFailureSensorContext, mlops_dagster: WorkbenchResource) -> None:
         run = context.dagster_run
@@ -126,7 +126,3 @@ def close_ended_failures(
             store.close(
                 model.name, model.segment, incident.kind, because=because, at=bench.clock.now()
             )
-
-
-def _status(*, running: bool) -> dg.DefaultSensorStatus:
-    return dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED

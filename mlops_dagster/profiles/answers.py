@@ -5,7 +5,7 @@ No row is kept: means, spreads and curves only.
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,18 @@ class GroupLosses:
     losses: Mapping[str, LossSketch]
 
 
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Every:
+    """All labelled rows as the model answers them, which of them it had not seen, and their windows.
+
+    `windows` numbers each row's window, nan where it is in no complete one.
+    """
+
+    scored: Scored
+    held_out: npt.NDArray[np.bool_]
+    windows: npt.NDArray[np.float64]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerReference:
     """The holdout, as a model answered it.
@@ -62,21 +74,21 @@ def answer_reference(
     metrics: Mapping[str, float],
     slices: pd.DataFrame,
     features: pd.DataFrame,
-    windows: npt.NDArray[np.float64] | None = None,
+    every: Every | None = None,
     answers: tuple[pa.Table, TableProfile] | None = None,
     worth: RowValues | None = None,
 ) -> AnswerReference:
     """Describe a holdout: `slices` and `features` have a row for each that was `scored`.
 
-    `windows` numbers each row's window, nan where it is in no complete one; `answers` are what is
-    watched of each answer, with the profile whose bins they are counted in. `worth` values each row.
+    `every` has all labelled rows; `answers` are what is watched of each answer, with the profile whose
+    bins they are counted in. `worth` values each row.
     """
     losses = row_losses(task, scored)
     sliced = tuple(
         _grouped(group_labels(str(name), slices[name]), slices[name], losses) for name in slices
     )
     return AnswerReference(
-        loss=sketch(losses, windows=window_means(losses, windows)),
+        loss=_with_windows(losses, task, every) if every else sketch(losses),
         forgone=sketch(-worth(scored)) if worth else None,
         metrics={name: value for name, value in metrics.items() if np.isfinite(value)},
         calibrator=fit_calibrator(scored) if task.is_classification else None,
@@ -116,14 +128,24 @@ def profile_groups(
     return {str(names[code]): profile for code, profile in found.items()}
 
 
-def window_means(
-    losses: npt.NDArray[np.float64], windows: npt.NDArray[np.float64] | None
-) -> Sequence[float]:
-    """Tell the mean loss of each window, in order."""
-    if windows is None:
-        return ()
-    means: pd.Series[float] = pd.Series(losses).groupby(windows).mean()
-    return [float(one) for one in means if np.isfinite(one)]
+def _with_windows(losses: npt.NDArray[np.float64], task: Task, every: Every) -> LossSketch:
+    """Sketch held-out losses, with how windows of all rows differ.
+
+    Rows that a model was fitted on lose less than others, but from window to window they vary alike for
+    their mean: so they are brought to the mean of the held-out ones.
+    """
+    found = row_losses(task, every.scored)
+    fitted = found[~every.held_out]
+    level = float(np.nanmean(fitted)) if len(fitted) else 0.0
+    if not level:
+        return sketch(losses)
+    found = np.where(every.held_out, found, found * (np.nanmean(losses) / level))
+    by_window: Any = pd.Series(found).groupby(every.windows)
+    means = by_window.mean().to_numpy(dtype=np.float64)
+    if not len(means):
+        return sketch(losses)
+    rows = float(by_window.size().mean())
+    return sketch(losses, windows=means[np.isfinite(means)].tolist(), long=len(losses) / rows)
 
 
 # --- JSON ---

@@ -80,6 +80,25 @@ def reference_of(
     )
 
 
+def answers_profile(
+    held_out: pa.Table,
+    every: pa.Table,
+    *,
+    event_times: pa.ChunkedArray | pa.Array | None,
+    window: timedelta | None,
+) -> TableProfile:
+    """Profile the answers to held-out rows, with windows of the answers to `every` labelled row.
+
+    Answers to rows that a model was fitted on are too sure of themselves to say where answers are, but
+    they differ from window to window as those to unseen rows do, and a holdout has few windows.
+    """
+    profile = profile_of(held_out)
+    if event_times is None or not window:
+        return profile
+    numbers = windows_of(event_times, length=window)
+    return replace(profile, windows=tuple(_complete(every, numbers, profile)))
+
+
 def write_reference(folder: Path, reference: ReferenceProfile) -> Path:
     """Write the profile into a model's folder; the same profile gives the same bytes."""
     content = {

@@ -8,6 +8,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.types as kinds
 
+from mlops_dagster.duck import connect
 from mlops_dagster.profiles.columns import (
     CATEGORY_CAP,
     CategoryProfile,
@@ -63,7 +64,8 @@ class _Passes:
         self._names = [name for name in (columns or known) if name in self._schema.names]
         self._names = [name for name in self._names if name in known]
         self._reference = edges_from
-        self._connection = duckdb.connect()
+        # What a large table took is given back only when its database is closed.
+        self._connection = connect() if isinstance(rows, pa.Table) else duckdb.connect()
 
     def __enter__(self) -> Self:
         return self
@@ -74,17 +76,31 @@ class _Passes:
     def count(self, group: str | None) -> Iterator[tuple[int | None, TableProfile]]:
         """Count every column, for all rows together or for each value of `group`."""
         bins = self._bins()
-        parts = ["count(*)", *(_counted(i, bins[name]) for i, name in enumerate(self._names))]
-        first = f'"{group}"' if group else "NULL"
-        tail = f'GROUP BY "{group}" ORDER BY 1' if group else ""
-        query = f"SELECT {first}, {', '.join(parts)} FROM {self._cleaned(bins, group)} {tail}"
-        wanted = [*self._names, *([group] if group else [])]
-        for window, total, *found in self._ask(query, wanted):
+        labels = [isinstance(bins[name], CategoryProfile) for name in self._names]
+        # Apart: a query for both takes 3.6 GB for 10 million rows of 30 columns, each of the two 0.7.
+        sides = [[i for i, one in enumerate(labels) if one is side] for side in set(labels)]
+        found: dict[int | None, tuple[int, dict[int, Any]]] = {}
+        for places in sides or [[]]:
+            for window, total, cells in self._count(places, bins, group):
+                found.setdefault(window, (total, {}))[1].update(cells)
+        for window, (total, cells) in found.items():
             columns = {
-                name: _column(bins[name], cells, total)
-                for name, cells in zip(self._names, found, strict=True)
+                name: _column(bins[name], cells[i], total) for i, name in enumerate(self._names)
             }
             yield window, TableProfile(rows=total, columns=columns)
+
+    def _count(
+        self, places: Sequence[int], bins: Mapping[str, ColumnProfile], group: str | None
+    ) -> Iterator[tuple[int | None, int, dict[int, Any]]]:
+        """Count some columns in one pass: the number of rows of each group, and each column's cells."""
+        parts = ["count(*)", *(_counted(i, bins[self._names[i]]) for i in places)]
+        first = f'"{group}"' if group else "NULL"
+        tail = f'GROUP BY "{group}" ORDER BY 1' if group else ""
+        source = self._cleaned(bins, group, places=places)
+        query = f"SELECT {first}, {', '.join(parts)} FROM {source} {tail}"
+        wanted = [*(self._names[i] for i in places), *([group] if group else [])]
+        for window, total, *cells in self._ask(query, wanted):
+            yield window, total, dict(zip(places, cells, strict=True))
 
     def _bins(self) -> Mapping[str, ColumnProfile]:
         """Say for each column how it is counted: an empty profile with edges, or with labels."""
@@ -128,11 +144,17 @@ class _Passes:
         return self._connection.execute(query).fetchall()
 
     def _cleaned(
-        self, bins: Mapping[str, ColumnProfile], group: str | None, *, of: str = "source"
+        self,
+        bins: Mapping[str, ColumnProfile],
+        group: str | None,
+        *,
+        of: str = "source",
+        places: Sequence[int] | None = None,
     ) -> str:
         columns = [
             f"{_expression(name, self._schema.field(name).type, bins[name])} AS c{i}"
             for i, name in enumerate(self._names)
+            if places is None or i in places
         ]
         chosen = columns + ([f'"{group}"'] if group else [])
         return f"(SELECT {', '.join(chosen) or '1'} FROM {of})"

@@ -46,7 +46,7 @@ def write_card(
             f"**{verdict}.** {evaluation.because}",
             "",
             "## Data",
-            f"- {trained.features.rows:,} labelled rows, {seen}; learned from {trained.rows:,}",
+            f"- {trained.features.rows:,} labelled rows, {seen}; learned from {trained.rows:,}{_since(trained)}",
             f"- held out: {trained.holdout.rows:,} rows, {held_out}",
             f"- data version `{trained.data_version}`, features `{trained.features.digest}`",
             f"- feature code `{trained.code_digest}`, {_commit(trained)}",
@@ -62,6 +62,10 @@ def write_card(
             *_limits(evaluation, held_out),
         ]
     )
+
+
+def _since(trained: TrainedModel) -> str:
+    return f", from {trained.since:%Y-%m-%d} on" if trained.since else ""
 
 
 def _commit(trained: TrainedModel) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ACCEPTED = "candidate_accepted"
 ALONE = "loads_alone"
+ACCELERATOR = "accelerator"
 OUTCOME = OUTCOME_TAG
 BECAUSE = "mlops_dagster.because"
 APPROVAL = APPROVAL_TAG

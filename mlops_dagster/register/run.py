@@ -1,13 +1,16 @@
 """Register a candidate with all that explains it: as challenger, or as refused with the reason."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow.compute as pc
 
 from mlops_dagster.records import (
+    ACCELERATOR_TAG,
     JSON,
     SERVING_TAG,
+    Check,
     Evaluation,
     Outcome,
     RegisteredVersion,
@@ -15,6 +18,7 @@ from mlops_dagster.records import (
     TableRef,
     TrainedModel,
 )
+from mlops_dagster.register.accelerator import REFUSED, accelerate
 from mlops_dagster.register.card import Span, write_card
 from mlops_dagster.register.rules import (
     Promotion,
@@ -25,6 +29,7 @@ from mlops_dagster.register.rules import (
     refuse_another_verdict,
     version_tags,
 )
+from mlops_dagster.scoring.accelerated import Accelerator
 from mlops_dagster.scoring.isolation import verify_alone
 from mlops_dagster.scoring.loader import check_files
 from mlops_dagster.stores.registry import CHALLENGER, ModelVersion
@@ -38,10 +43,12 @@ def run(
     *,
     promotion: Promotion,
     serving: JSON = None,
+    onnx_within: float | None = None,
 ) -> RegisteredVersion:
     """Register a candidate with its verdict; the same trained model again is the same version.
 
-    A refused one is kept with its reason, is never challenger, and stops the run by its check.
+    A refused one is kept with its reason, is never challenger, and stops the run by its check. With
+    `onnx_within` an accepted one is also converted, and the endpoint uses that if it answers so alike.
     Raises: GateRefusedError when the verdict is on another model; StoreError when the files changed
     since training; DataNotFitError when the model needs more than its files to answer.
     """
@@ -49,6 +56,9 @@ def run(
     outcome, _ = outcome_of(evaluation)
     if outcome is Outcome.PASSED:
         verify_alone(checked_files(context, trained))
+    checks, fast = converted(
+        context, trained, accepted=outcome is Outcome.PASSED, within=onnx_within
+    )
     card = write_card(
         context.model,
         trained,
@@ -59,11 +69,23 @@ def run(
     with context.lock("registered_model"):
         version = put_version(context, trained, evaluation, promotion=promotion)
         # The endpoint knows the registry alone, not the declaration.
-        tag = {SERVING_TAG: json.dumps(serving)}
-        context.bench.registry.set_tags(version.name, version.version, tag)
+        tags = {SERVING_TAG: json.dumps(serving), ACCELERATOR_TAG: fast.tag() if fast else ""}
+        context.bench.registry.set_tags(version.name, version.version, tags)
         context.bench.registry.set_description(version.name, version.version, card)
         point_challenger(context, version, accepted=outcome is Outcome.PASSED)
-    return registered(context, trained, evaluation, version=version, card=card)
+    return registered(context, trained, evaluation, version=version, card=card, more=checks)
+
+
+def converted(
+    context: StepContext, trained: TrainedModel, *, accepted: bool, within: float | None
+) -> tuple[list[Check], Accelerator | None]:
+    """Convert an accepted candidate, where that is declared."""
+    if within is None:
+        return [], None
+    if not accepted:
+        return [REFUSED], None
+    check, fast = accelerate(context, trained, tolerance=within)
+    return [check], fast
 
 
 def checked_files(context: StepContext, trained: TrainedModel) -> Path:
@@ -122,6 +144,7 @@ def registered(
     *,
     version: ModelVersion,
     card: str,
+    more: Sequence[Check] = (),
 ) -> RegisteredVersion:
     """Write down the version and what it was registered as."""
     outcome, _ = outcome_of(evaluation)
@@ -131,7 +154,7 @@ def registered(
         data_version=record_digest(version.name, version.version, evaluation),
         outcome=outcome,
         because=accepted.because,
-        checks=(accepted, alone_check(evaluation)),
+        checks=(accepted, alone_check(evaluation), *more),
         shown=shown(context, trained, version, card),
         registered_name=version.name,
         version=version.version,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from mlops_dagster.errors import SpecError, nearest
 from mlops_dagster.monitor.windows import Window
 from mlops_dagster.records import Decision, Finding, Outcome
-from mlops_dagster.replay.candidates import Candidate, Trainer, row_losses
+from mlops_dagster.replay.candidates import Candidate, Trainer, losses_of
 from mlops_dagster.replay.history import History
 from mlops_dagster.replay.watching import Watcher
 from mlops_dagster.retrain.alarms import asking_alarms, of_signal
@@ -31,15 +31,24 @@ class Step:
 
 @dataclass(slots=True, kw_only=True)
 class Played:
-    """What one policy would have done. `cpu_s` is what its own candidates cost."""
+    """What one policy would have done. `cpu_s` is what its own candidates cost.
+
+    `window` is how far back they learned, where several ways are compared.
+    """
 
     policy: str
+    window: str = ""
     steps: list[Step] = field(default_factory=list)
     live: int = 0
     refused: int = 0
     cpu_s: float = 0.0
     alarms: int = 0
     led_nowhere: int = 0
+
+    @property
+    def name(self) -> str:
+        """The policy, and how far back it learned."""
+        return f"{self.policy} {self.window}".strip()
 
     @property
     def loss(self) -> float:
@@ -82,9 +91,9 @@ class Play:
         self._findings: list[Finding] = []
         self._pending: set[str] = set()
 
-    def run(self, name: str, windows: list[Window]) -> Played:
-        """Play all windows."""
-        played = Played(policy=name)
+    def run(self, name: str, windows: list[Window], *, learning: str = "") -> Played:
+        """Play all windows. `learning` says how far back its models learn, where that is compared."""
+        played = Played(policy=name, window=learning)
         for window in windows:
             start, end = window.start, window.end
             if start is None or end is None:
@@ -105,7 +114,9 @@ class Play:
             )
             raise SpecError(message)
         places = history.between(start, end)
-        losses = row_losses(history.truth[places], champion.answers.iloc[places], champion.labels)
+        losses = losses_of(
+            history.model, history.truth[places], champion.answers.iloc[places], champion.labels
+        )
         name = str(version)
         self._findings += self._watcher.drift(champion, window, at=end, version=name)
         self._findings += self._watcher.performance(champion, since=start, at=end, version=name)

@@ -1,7 +1,7 @@
 """Candidates of a replay: fitted and judged by the rooms' own code, each set of rows once."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,11 +11,19 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.evaluate.rules import Scores, check_names, conclude, judge
 from mlops_dagster.evaluate.run import sliced
 from mlops_dagster.evaluate.scoring import answers_of, baselines, quality, slice_scores
-from mlops_dagster.metrics.quality import metrics_for
-from mlops_dagster.profiles.reference import ReferenceProfile, as_table, reference_of
+from mlops_dagster.metrics.losses import LossSketch, row_losses, sketch
+from mlops_dagster.metrics.quality import Scored, metrics_for
+from mlops_dagster.profiles.columns import TableProfile
+from mlops_dagster.profiles.reference import (
+    ReferenceProfile,
+    answers_profile,
+    as_table,
+    reference_of,
+)
 from mlops_dagster.records import Outcome
 from mlops_dagster.replay.history import History, Places
 from mlops_dagster.scoring.artifact import ModelArtifact
@@ -31,13 +39,13 @@ from mlops_dagster.train.splitting import split_rows
 class Candidate:
     """A fitted model with its answers to every row of the history, and what making it cost.
 
-    `losses` are of the rows that it was held out from; `holdout` are their places.
+    `loss` is of the rows that it was held out from; `holdout` are their places.
     """
 
     rows: int
     labels: list[Any]
     answers: pd.DataFrame
-    losses: npt.NDArray[np.float64]
+    loss: LossSketch
     holdout: Places
     reference: ReferenceProfile
     rivals: Mapping[str, Mapping[str, float]]
@@ -81,9 +89,13 @@ class Trainer:
     def _make(self, places: Places) -> Candidate:
         history, spec, model = self._history, self._spec, self._history.model
         began = time.process_time()
-        made = history.features.iloc[places].reset_index(drop=True)
         about = history.rows.others().take(pa.array(places))
-        parts = split_rows(model, about, split=spec.train.split, seed=spec.train.seed)
+        train = spec.train
+        parts = split_rows(model, about, split=train.split, seed=train.seed, window=train.window)
+        if parts.since is not None:
+            about, places = about.take(pa.array(parts.kept)), places[parts.kept]
+            parts = parts.alone()
+        made = history.features.iloc[places].reset_index(drop=True)
         fitted = fit(model, spec.train, made, about[model.target].to_pandas(), parts=parts)
         artifact = ModelArtifact(
             functions=[],
@@ -96,29 +108,37 @@ class Trainer:
         )
         answers = artifact.score(history.features)
         held = places[parts.holdout]
-        none = pa.table({"none": pa.nulls(len(places), pa.float64())})
+        times = about[str(model.event_time)]
         window = spec.monitor.drift.window if spec.monitor.drift else None
-        whole = reference_of(
-            as_table(made),
-            none,
-            event_times=about[str(model.event_time)],
+        predictions = answers_profile(
+            as_table(judged_answers(fitted.answers)),
+            as_table(judged_answers(answers.iloc[places])),
+            event_times=times,
             window=window,
         )
-        judged = as_table(judged_answers(fitted.answers))
         return Candidate(
             rows=len(places),
             labels=fitted.labels,
             answers=answers,
-            losses=row_losses(history.truth[held], answers.iloc[held], fitted.labels),
+            loss=sketch(losses_of(model, history.truth[held], answers.iloc[held], fitted.labels)),
             holdout=held,
             reference=ReferenceProfile(
-                features=whole.features,
-                predictions=reference_of(judged, judged).predictions,
+                features=self._profile(made, times),
+                predictions=predictions,
                 rows=len(places),
             ),
             rivals=self._rivals(places, parts.train, held, fitted.labels),
             cpu_s=time.process_time() - began,
         )
+
+    def _profile(self, made: pd.DataFrame, times: pa.ChunkedArray) -> TableProfile:
+        """Profile the features, where their drift may ask for a retrain."""
+        if "feature_drift" not in self._spec.retrain.drift_signals:
+            return TableProfile(rows=len(made), columns={})
+        drift = self._spec.monitor.drift
+        none = pa.table({"none": pa.nulls(len(made), pa.float64())})
+        window = drift.window if drift else None
+        return reference_of(as_table(made), none, event_times=times, window=window).features
 
     def _rivals(
         self, places: Places, train: Places, held: Places, labels: list[Any]
@@ -154,21 +174,20 @@ class Trainer:
             answers_of(one.answers.iloc[one.holdout]),
             truth=self._history.truth[one.holdout],
             columns=columns,
-            metrics=metrics_for(self._history.model.task),
+            metrics=tuple({one.metric for one in self._gates if getattr(one, "slice", None)}),
             labels=one.labels,
         )
 
 
-def row_losses(
-    truth: npt.NDArray[Any], answers: pd.DataFrame, labels: list[Any]
+def losses_of(
+    model: ModelIdentity,
+    truth: npt.NDArray[Any],
+    answers: pd.DataFrame,
+    labels: Sequence[object],
 ) -> npt.NDArray[np.float64]:
-    """Tell each answer's loss: minus the log of the probability of the truth, or the squared error."""
-    if not labels:
-        return np.asarray((truth - answers["prediction"].to_numpy()) ** 2, dtype=np.float64)
-    likely = answers_of(answers).probability
-    if likely is None:
-        return np.asarray(truth != answers["prediction"].to_numpy(), dtype=np.float64)
-    shares = likely if likely.ndim == 2 else np.column_stack([1 - likely, likely])
-    places = np.searchsorted(np.asarray(labels), truth)
-    right = shares[np.arange(len(truth)), np.minimum(places, len(labels) - 1)]
-    return np.asarray(-np.log(np.clip(right, 1e-15, 1.0)))
+    """Measure the loss of each answer, as monitoring does."""
+    given = answers_of(answers)
+    scored = Scored(
+        y_true=truth, y_pred=given.prediction, probability=given.probability, labels=tuple(labels)
+    )
+    return row_losses(model.task, scored)

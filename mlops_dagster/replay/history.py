@@ -101,24 +101,40 @@ class History:
 
     def learnt_by(self, instant: datetime) -> Places:
         """The rows whose outcome is known."""
-        return np.flatnonzero(self.known <= pd.Timestamp(instant))
+        return np.flatnonzero(self._known <= _instant(instant))
 
     def learnt_between(self, after: datetime, until: datetime) -> Places:
         """The rows whose outcome became known after one instant and by another."""
-        known = (self.known > pd.Timestamp(after)) & (self.known <= pd.Timestamp(until))
+        known = (self._known > _instant(after)) & (self._known <= _instant(until))
         return np.flatnonzero(known)
 
     def between(self, start: datetime, end: datetime) -> Places:
         """The rows that happened from one instant to before another."""
-        bounds = [pd.Timestamp(start), pd.Timestamp(end)]
-        low, high = pd.DatetimeIndex(self.times).searchsorted(bounds, side="left")
+        low, high = np.searchsorted(self._happened, [_instant(start), _instant(end)], side="left")
         return np.arange(low, high)
+
+    # Every policy asks at every window: on plain instants, which compare a hundred times as fast.
+    @cached_property
+    def _happened(self) -> npt.NDArray[np.datetime64]:
+        return _instants(self.times)
+
+    @cached_property
+    def _known(self) -> npt.NDArray[np.datetime64]:
+        return _instants(self.known)
 
 
 def as_utc(times: "pd.Series[Any]") -> "pd.Series[Any]":
     """Read times without a zone as UTC."""
     read = pd.to_datetime(times).dt.as_unit("us")
     return read.dt.tz_localize("UTC") if read.dt.tz is None else read.dt.tz_convert("UTC")
+
+
+def _instants(times: "pd.Series[Any]") -> npt.NDArray[np.datetime64]:
+    return np.asarray(times.dt.tz_convert("UTC").dt.tz_localize(None), dtype="datetime64[us]")
+
+
+def _instant(moment: datetime) -> np.datetime64:
+    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
 
 
 def moment(stamp: pd.Timestamp) -> datetime:

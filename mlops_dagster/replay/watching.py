@@ -1,63 +1,67 @@
 """What would have been found of a candidate, window by window, by the code of `monitor`."""
 
-import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 import pandas as pd
 import pyarrow as pa
 
+from mlops_dagster.metrics.limits import per_test
 from mlops_dagster.monitor.drift import ColumnVerdict, judge_drift, too_few_rows
 from mlops_dagster.monitor.limits import Limits
 from mlops_dagster.monitor.looks import Look, drift_findings
-from mlops_dagster.monitor.spec import DriftSpec
+from mlops_dagster.monitor.measured import limit_of
+from mlops_dagster.monitor.spec import DriftSpec, PerformanceSpec
 from mlops_dagster.monitor.windows import Window
 from mlops_dagster.profiles.columns import TableProfile
 from mlops_dagster.profiles.reference import as_table
 from mlops_dagster.profiles.tables import profile_windows
 from mlops_dagster.records import Finding, Outcome
-from mlops_dagster.replay.candidates import Candidate, row_losses
+from mlops_dagster.replay.candidates import Candidate, losses_of
 from mlops_dagster.replay.history import History
 from mlops_dagster.train.learning import judged_answers
 
-FEWEST_LABELS = 200
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Side:
+    """Features or answers: each window's profile, the reference's, and how they are judged."""
+
+    cut: Mapping[int, TableProfile]
+    before: TableProfile
+    spec: DriftSpec
+    limits: Limits
 
 
 class Watch:
-    """One candidate's windows, profiled in one pass; each is judged when it is asked for, once."""
+    """One candidate's windows, profiled in one pass; each is judged when it is asked for, once.
+
+    Features are judged where the candidate has a profile of them.
+    """
 
     def __init__(
         self, history: History, candidate: Candidate, spec: DriftSpec, numbers: pa.Array
     ) -> None:
         everything = spec.model_copy(update={"columns": (), "exclude": ()})
         reference = candidate.reference
-        sides = (
-            (as_table(history.features), reference.features, spec),
-            (as_table(judged_answers(candidate.answers)), reference.predictions, everything),
-        )
-        self._sides = [
-            (
-                profile_windows(table, window_of=numbers, edges_from=before),
-                before,
-                of,
-                Limits(before, of),
-            )
-            for table, before, of in sides
-        ]
+        answers = as_table(judged_answers(candidate.answers))
+        of_answers = _side(answers, reference.predictions, everything, numbers, apart=True)
+        self._sides = {"predictions": of_answers}
+        if reference.features.columns:
+            features = as_table(history.features)
+            self._sides["features"] = _side(features, reference.features, spec, numbers)
         self._looks: dict[int, Look] = {}
 
     def look(self, number: int, window: Window) -> Look:
         """Judge one window."""
         if number not in self._looks:
-            features, predictions = (
-                _verdicts(before, cut[number], of, limits) if number in cut else ()
-                for cut, before, of, limits in self._sides
-            )
-            rows = self._sides[0][0][number].rows if number in self._sides[0][0] else 0
+            sides = {name: one for name, one in self._sides.items() if number in one.cut}
+            found = {name: _verdicts(one, number) for name, one in sides.items()}
             self._looks[number] = Look(
                 window=window,
-                rows=rows,
-                features=features,
-                predictions=predictions,
+                rows=max((one.cut[number].rows for one in sides.values()), default=0),
+                features=found.get("features", ()),
+                predictions=found.get("predictions", ()),
                 source="the champion's answers",
             )
         return self._looks[number]
@@ -66,8 +70,15 @@ class Watch:
 class Watcher:
     """Judges windows of a history, each once for a candidate, whichever policy asks."""
 
-    def __init__(self, history: History, spec: DriftSpec, windows: list[Window]) -> None:
-        self._history, self._spec, self._windows = history, spec, windows
+    def __init__(
+        self,
+        history: History,
+        drift: DriftSpec,
+        performance: PerformanceSpec,
+        windows: list[Window],
+    ) -> None:
+        self._history, self._windows = history, windows
+        self._drift, self._performance = drift, performance
         self._numbers = self._numbered()
         self._watches: dict[int, Watch] = {}
 
@@ -76,7 +87,7 @@ class Watcher:
     ) -> list[Finding]:
         """Find what drifted in one window."""
         if id(candidate) not in self._watches:
-            made = Watch(self._history, candidate, self._spec, self._numbers)
+            made = Watch(self._history, candidate, self._drift, self._numbers)
             self._watches[id(candidate)] = made
         look = self._watches[id(candidate)].look(self._windows.index(window), window)
         return drift_findings(self._history.model, look, at=at, champion=version)
@@ -84,19 +95,18 @@ class Watcher:
     def performance(
         self, candidate: Candidate, *, since: datetime, at: datetime, version: str
     ) -> list[Finding]:
-        """Hold the loss of the labels that came in against the holdout's, by its standard error."""
-        from scipy.special import ndtri
-
-        history = self._history
+        """Hold the loss of the labels that came in against the limit of the holdout's."""
+        history, before = self._history, candidate.loss
         places = history.learnt_between(since, at)
-        before = candidate.losses
-        if len(places) < FEWEST_LABELS or len(before) < FEWEST_LABELS:
+        if len(places) < self._performance.minimum_labels:
             return []
-        losses = row_losses(history.truth[places], candidate.answers.iloc[places], candidate.labels)
-        error = float(before.std()) * math.sqrt(1 / len(losses) + 1 / len(before))
-        limit = float(before.mean()) + float(ndtri(1 - self._spec.false_alarms)) * error
+        losses = losses_of(
+            history.model, history.truth[places], candidate.answers.iloc[places], candidate.labels
+        )
+        quantile = per_test(self._performance.false_alarms, tests=1)
+        limit, _ = limit_of(before, len(losses), quantile=quantile)
         value = float(losses.mean())
-        told = f"loss {value:.4f} of {len(places):,} labels, limit {limit:.4f} (holdout {before.mean():.4f})."
+        told = f"loss {value:.4f} of {len(places):,} labels, limit {limit:.4f} (holdout {before.mean:.4f})."
         finding = Finding(
             model=history.model.name,
             segment=history.model.segment,
@@ -122,9 +132,24 @@ class Watcher:
         return pa.array(numbers, mask=~inside)
 
 
-def _verdicts(
-    reference: TableProfile, current: TableProfile, spec: DriftSpec, limits: Limits
-) -> tuple[ColumnVerdict, ...]:
-    if current.rows < spec.minimum_rows:
-        return (too_few_rows(reference, current, spec=spec),)
-    return tuple(judge_drift(reference, current, spec=spec, limits=limits))
+def _side(
+    table: pa.Table,
+    before: TableProfile,
+    spec: DriftSpec,
+    numbers: pa.Array,
+    *,
+    apart: bool = False,
+) -> _Side:
+    return _Side(
+        cut=profile_windows(table, window_of=numbers, edges_from=before),
+        before=before,
+        spec=spec,
+        limits=Limits(before, spec, apart=apart),
+    )
+
+
+def _verdicts(side: _Side, number: int) -> tuple[ColumnVerdict, ...]:
+    current = side.cut[number]
+    if current.rows < side.spec.minimum_rows:
+        return (too_few_rows(side.before, current, spec=side.spec),)
+    return tuple(judge_drift(side.before, current, spec=side.spec, limits=side.limits))

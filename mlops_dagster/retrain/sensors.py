@@ -16,7 +16,7 @@ import dagster as dg
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.errors import MlopsError
 from mlops_dagster.records import Decision
-from mlops_dagster.resources import MODEL, SEGMENT, WorkbenchResource
+from mlops_dagster.resources import MODEL, SEGMENT, WorkbenchResource, status_of
 from mlops_dagster.retrain.arrivals import decide_update, source_failed
 from mlops_dagster.retrain.open_runs import (
     RUN_KEY,
@@ -85,11 +85,6 @@ def build_drift_sensor(
         default_status=status_of(running=running),
     )
     return decorate(evaluation_of(watched, name=name, look=look_at_findings))
-
-
-def status_of(*, running: bool) -> dg.DefaultSensorStatus:
-    """Say whether a sensor is on when a location is first loaded."""
-    return dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
 
 
 def evaluation_of(

@@ -20,7 +20,11 @@ class RetrainSpec(Spec):
 
     # Not `on`: YAML reads that key as the truth value.
     triggers: tuple[Trigger, ...] = Field(
-        default=("new_data", "stale_model", "drift"), description="What may ask for a retrain."
+        default=("new_data", "stale_model", "drift"),
+        description=(
+            "What may ask for a retrain. A failed check does when its data was let through; data that "
+            "was refused teaches nothing."
+        ),
     )
     min_new_rows: int = Field(
         default=1, ge=0, description="Labelled rows accepted since the last training, at least."

@@ -1,5 +1,6 @@
 """Show that a model's files need neither the user's source nor us, before they are registered."""
 
+import atexit
 import json
 import subprocess
 import sys
@@ -18,13 +19,19 @@ _CHANGED = f"raise ImportError({_MARK!r} + __name__)\n"
 # Runs in a fresh interpreter: the user's project is not on its path, and where his modules and ours
 # would be found stand modules that refuse to be imported.
 _ALONE = """
-import json, sys
+import json, os, sys
 from pathlib import Path
 
-folder, changed, example = sys.argv[1:]
-sys.path.insert(0, changed)
 import mlflow.pyfunc
 import pandas as pd
+import sklearn.pipeline
+
+line = sys.stdin.readline()
+if not line:
+    sys.exit()
+folder, changed, example = json.loads(line)
+os.chdir(changed)
+sys.path.insert(0, changed)
 
 def tell(answer):
     return json.loads(json.dumps(answer.to_dict(orient="list"), default=str))
@@ -75,30 +82,62 @@ def ask_alone(folder: Path, *, packages: Sequence[str], timeout_s: float) -> dic
 
     Raises: DataNotFitError when it has not answered in time.
     """
-    be_quiet()
     with tempfile.TemporaryDirectory(prefix="mlops_dagster_alone_") as place:
         for name in packages:
             (Path(place) / f"{name}.py").write_text(_CHANGED)
-        try:
-            done = subprocess.run(  # noqa: S603 - our own interpreter and text
-                [sys.executable, "-I", "-c", _ALONE, str(folder.resolve()), place, EXAMPLE],
-                cwd=place,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=timeout_s,
-            )
-        except subprocess.TimeoutExpired as error:
-            message = (
-                f"The model at {folder} has not answered its example of a few rows in {timeout_s:g} s "
-                "in a process of its own. Its feature code must not wait for anything outside."
-            )
-            raise DataNotFitError(message) from error
-    lines = done.stdout.strip().splitlines()
-    if done.returncode or not lines:
-        return {"error": f"the process ended with {done.returncode}: {done.stderr.strip()[-500:]}"}
+        asked = json.dumps([str(folder.resolve()), place, EXAMPLE])
+        with _take() as process:
+            try:
+                said, complaint = process.communicate(f"{asked}\n", timeout=timeout_s)
+            except subprocess.TimeoutExpired as error:
+                process.kill()
+                message = (
+                    f"The model at {folder} has not answered its example of a few rows in "
+                    f"{timeout_s:g} s in a process of its own. Its feature code must not wait for "
+                    "anything outside."
+                )
+                raise DataNotFitError(message) from error
+    lines = said.strip().splitlines()
+    if process.returncode or not lines:
+        return {"error": f"the process ended with {process.returncode}: {complaint.strip()[-500:]}"}
     told: dict[str, Any] = json.loads(lines[-1])
     return told
+
+
+def warm_up() -> None:
+    """Start the process that `verify_alone` will ask, so that it loads its libraries meanwhile.
+
+    That takes most of its time. It ends with this process if it is never asked.
+    """
+    if not _WARM:
+        _WARM.append(_start())
+
+
+_WARM: "list[subprocess.Popen[str]]" = []
+
+
+def _take() -> "subprocess.Popen[str]":
+    warm = _WARM.pop() if _WARM else None
+    return warm if warm and warm.poll() is None else _start()
+
+
+def _start() -> "subprocess.Popen[str]":
+    be_quiet()
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and text
+        [sys.executable, "-I", "-c", _ALONE],
+        cwd=tempfile.gettempdir(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@atexit.register
+def _end_unasked() -> None:
+    for process in _WARM:
+        process.kill()
+        process.communicate()
 
 
 def _refusal(error: str) -> str:

@@ -56,10 +56,14 @@ class ScoringModel:
 
         `InputSchema.frame` and `typed_like` give such rows; casting them again is dear for a single one.
         """
+        return self.artifact.score(self.features_typed(rows))
+
+    def features_typed(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Make the feature columns that `predict_typed` scores."""
         made = rows.copy(deep=False)
         for function in self.artifact.functions:
             made = function(made)
-        return self.artifact.score(made.reindex(columns=self.columns))
+        return made.reindex(columns=self.columns)
 
     def features(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Make the feature columns of rows."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from mlops_dagster.errors import DataNotFitError, nearest
+from mlops_dagster.errors import DataNotFitError
 from mlops_dagster.scoring.loader import ScoringModel
 
 Kind = Literal["number", "time", "boolean", "text"]
@@ -96,8 +96,13 @@ class InputSchema:
             return
         name = absent[0]
         others = [one for one in row if one not in self.kinds]
-        hint = f" {nearest(name, others)}" if others else ""
-        more = f" So are {', '.join(absent[1:6])}." if len(absent) > 1 else ""
+        hint = (
+            f" Given, and no column of the model: {', '.join(map(repr, others[:6]))}."
+            if others
+            else ""
+        )
+        rest = f" and {len(absent) - 6} more" if len(absent) > 6 else ""
+        more = f" So are {', '.join(absent[1:6])}{rest}." if len(absent) > 1 else ""
         message = (
             f"Row {at}: column {name!r} is missing; needed is {WORDS[self.kinds[name]]}, or null where "
             f"it is unknown.{more}{hint}"

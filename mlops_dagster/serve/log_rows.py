@@ -15,20 +15,29 @@ from mlops_dagster.serve.endpoint.prediction_log import (
     seal_what_was_left,
     sealed_segments,
 )
+from mlops_dagster.stores.schemas import as_kind
 from mlops_dagster.workbench import StepContext
 
 FEEDBACK = "feedback"
 _TYPES = {
+    "prediction_id": pa.string(),
+    "inputs": pa.string(),
+    "input_digest": pa.string(),
+    "prediction": None,
     "probability": pa.float64(),
     "probabilities": pa.string(),
-    "scored_at": pa.timestamp("us", "UTC"),
+    "model_version": pa.string(),
+    "role": pa.string(),
 }
+"""The columns of an answer; a prediction is of the type that the model's labels have."""
 
 
-def take_log(context: StepContext, scorer: Scorer, folder: Path) -> int:
+def take_log(context: StepContext, scorer: Scorer, folder: Path, *, like: pa.Schema) -> int:
     """Write what was answered live into the table, then forget the segments; give the rows taken.
 
-    The prediction id is the key: whatever is interrupted may be done again.
+    The prediction id is the key: whatever is interrupted may be done again. Keys and event times get the
+    types that `like`, the accepted rows, has; what a caller sent that has no such form is null, and stays
+    in the inputs.
     Raises: StoreError naming a damaged line; nothing is lost then.
     """
     if not folder.exists():
@@ -37,7 +46,8 @@ def take_log(context: StepContext, scorer: Scorer, folder: Path) -> int:
     taken = 0
     for path in sealed_segments(folder):
         records = list(read_segment(path))
-        answers = rows_of(context.model, scorer, [one for one in records if "answer" in one])
+        answered = [one for one in records if "answer" in one]
+        answers = rows_of(context.model, scorer, answered, like=like)
         taken += put(context, "predictions", answers, key="prediction_id")
         told = [one for one in records if "feedback" in one]
         put(context, FEEDBACK, feedback_of(told), key="feedback_id")
@@ -56,25 +66,39 @@ def put(context: StepContext, noun: str, rows: pa.Table, *, key: str) -> int:
     return int(rows.num_rows)
 
 
-def rows_of(model: ModelIdentity, scorer: Scorer, records: Sequence[Mapping[str, Any]]) -> pa.Table:
+def rows_of(
+    model: ModelIdentity, scorer: Scorer, records: Sequence[Mapping[str, Any]], *, like: pa.Schema
+) -> pa.Table:
     """Turn records into rows of `predictions`: one for each row that was asked about."""
     rows = [row for record in records for row in _rows(record)]
-    made = pd.DataFrame(rows)
     if not rows:
         return pa.table({})
-    at = pd.to_datetime(made["scored_at"], utc=True, format="ISO8601")
+    at = pd.to_datetime(pd.Series([row["scored_at"] for row in rows]), utc=True, format="ISO8601")
     times = at
-    if model.event_time and model.event_time in made:
-        given = pd.to_datetime(made[model.event_time], utc=True, format="ISO8601", errors="coerce")
-        made[model.event_time] = given
+    columns = {
+        name: as_kind([row.get(name) for row in rows], kind) for name, kind in _TYPES.items()
+    }
+    for name in model.key:
+        columns[name] = as_kind([row.get(name) for row in rows], _kind(like, name))
+    if model.event_time:
+        told = [row.get(model.event_time) for row in rows]
+        texts = pd.Series([one if isinstance(one, str) else None for one in told], dtype=object)
+        given = pd.to_datetime(texts, utc=True, format="ISO8601", errors="coerce")
+        found = pa.chunked_array([pa.Array.from_pandas(given)])
+        columns[model.event_time] = (
+            _retyped(found, like.field(model.event_time).type)
+            if model.event_time in like.names
+            else found.combine_chunks()
+        )
         times = given.fillna(at)
-    made["scored_at"] = at
-    made["window"] = scorer.windows_of(times)
-    table = pa.Table.from_pandas(made, preserve_index=False)
+    columns["scored_at"] = pa.Array.from_pandas(at).cast(pa.timestamp("us", "UTC"))
+    columns["window"] = pa.array(scorer.windows_of(times), pa.string())
     # Nothing but nulls has no type of its own, and a table must have one.
-    typed = pa.schema([pa.field(one.name, _TYPES.get(one.name, one.type)) for one in table.schema])
-    known = [one.name for one in typed if not pa.types.is_null(one.type)]
-    return table.cast(typed).select(known)
+    return pa.table({name: one for name, one in columns.items() if not pa.types.is_null(one.type)})
+
+
+def _kind(like: pa.Schema, name: str) -> pa.DataType:
+    return like.field(name).type if name in like.names else pa.string()
 
 
 def _rows(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -114,21 +138,18 @@ def feedback_of(records: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 
 def typed_as(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Give columns the table's types; a value that has no such form is null, the row stays."""
-    columns = {}
-    for name in rows.column_names:
-        if name not in schema.names:
-            continue
-        kind, column = schema.field(name).type, rows[name]
-        try:
-            columns[name] = column.cast(kind)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            columns[name] = pa.array([_cast(one, kind) for one in column], kind)
+    """Give columns the types that the table has; a value that has no such form is null, the row stays."""
+    columns = {
+        name: _retyped(rows[name], schema.field(name).type)
+        if name in schema.names
+        else rows[name].combine_chunks()
+        for name in rows.column_names
+    }
     return pa.table(columns)
 
 
-def _cast(value: pa.Scalar, kind: pa.DataType) -> Any:
+def _retyped(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
     try:
-        return value.cast(kind).as_py()
+        return column.cast(kind).combine_chunks()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return None
+        return as_kind(column.to_pylist(), kind)

@@ -61,10 +61,19 @@ def score_waiting(
     asked = context.config.get("window", "")
     only = scorer.window_named(asked) if asked else ""
     folder = context.bench.serving_log(context.model.name, context.model.segment)
-    live = take_log(context, scorer, folder)
+    like = context.bench.tables.dataset(
+        validated.table.name, version=validated.table.version
+    ).schema
+    live = take_log(context, scorer, folder, like=like)
     waiting = fresh = 0
-    for rows in waiting_rows(context, spec, validated):
-        made = scorer.score(join(context, rows, validated))
+
+    def score(rows: pa.Table) -> pa.Table:
+        return scorer.score(join(context, rows, validated))
+
+    # One thread, since equal rows are counted in order: it scores while this one writes.
+    chunks = waiting_rows(context, spec, validated)
+    for done in context.bench.compute.map_tasks(score, chunks, workers=1):
+        made = done.value()
         waiting += made.num_rows
         known = known_marks(context, made)
         wanted = of_window(made, only) if only else not_done(made, known)

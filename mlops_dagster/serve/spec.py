@@ -8,6 +8,18 @@ from pydantic import Field
 from mlops_dagster.declaration import Duration, OptionalVariableName, Spec
 
 
+class OnnxSpec(Spec):
+    """Answer by the estimator as ONNX, where it answers the holdout alike: `mlops-dagster[onnx]`."""
+
+    kind: Literal["onnx"] = "onnx"
+    tolerance: float = Field(
+        default=1e-6,
+        gt=0,
+        lt=0.1,
+        description="How far an answer may be from scikit-learn's, absolutely and relative to its size.",
+    )
+
+
 class EndpointSpec(Spec):
     """How the live endpoint answers. Kept on each registered version, where the endpoint reads it."""
 
@@ -44,6 +56,10 @@ class EndpointSpec(Spec):
     seal_after: Duration = Field(
         default=timedelta(minutes=1),
         description="Age at which a log segment is closed, so that it can be taken into the table.",
+    )
+    accelerator: OnnxSpec | None = Field(
+        default=None,
+        description="What makes answers faster; used only for versions whose check `accelerator` passed.",
     )
     token_from: OptionalVariableName = Field(
         default="",

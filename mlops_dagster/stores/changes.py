@@ -1,19 +1,16 @@
 """One change of a table, planned against the version that it starts from: what goes, what comes."""
 
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import and_, or_
-from pathlib import Path
 from typing import Literal
-from uuid import uuid4
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
+from mlops_dagster.duck import connect
 from mlops_dagster.errors import DataNotFitError
 from mlops_dagster.stores.content import ContentSum, content_sum, counted, sum_batches
 from mlops_dagster.stores.covers import Cover, cover_by, quoted_name, smallest_cover
@@ -68,20 +65,27 @@ def plan_replace(
 
 
 def plan_upsert(
-    name: str, rows: pa.Table, stored: pads.Dataset | None, *, key: Sequence[str]
+    name: str,
+    rows: pa.Table,
+    stored: pads.Dataset | None,
+    *,
+    key: Sequence[str],
+    near: Callable[[pa.Table], pads.Dataset] | None = None,
 ) -> Change:
     """Plan to add rows, those with a known key in place of the old ones. Nulls in a key are equal.
 
+    `near` gives the part of the table that may hold some keys; without it all of it is looked at.
     Delta's own MERGE is not used: it writes strings as views, by which Arrow cannot filter.
     """
     rows = fitted_or_new(name, rows, stored)
     _check_key(name, rows, key)
     if stored is None or rows.num_rows == 0 or not set(key) <= set(stored.schema.names):
         return Change(kind="append", rows=rows)
-    known, fresh = _parted(rows, stored, key=key)
+    close = near(rows.select(list(key))) if near else stored
+    known, fresh = _parted(rows, close, key=key)
     if known.num_rows == 0:
         return Change(kind="append", rows=rows)
-    old = _joined("old SEMI JOIN new", stored, known.select(list(key)), key=key)
+    old = _joined("old SEMI JOIN new", close, known.select(list(key)), key=key)
     touched = pa.concat_tables([old.cast(stored.schema), known], promote_options="default")
     columns = [*key, *(one.name for one in stored.schema if _tells_age(one))]
     covers = [smallest_cover(stored, part, columns) for part in (touched, fresh) if part.num_rows]
@@ -110,7 +114,7 @@ def _check_inside(name: str, rows: pa.Table, where: Mapping[str, str | int]) -> 
         raise DataNotFitError.missing_columns(name, sorted(absent), rows.column_names)
     covers = []
     for column, value in where.items():
-        chosen = _typed(name, rows, column, value)
+        chosen = typed(name, rows.schema, column, value)
         same = pc.equal(rows.column(column), chosen)
         if outside := rows.num_rows - (pc.sum(same).as_py() or 0):
             message = (
@@ -118,13 +122,13 @@ def _check_inside(name: str, rows: pa.Table, where: Mapping[str, str | int]) -> 
                 "which is what they replace. Nothing was written."
             )
             raise DataNotFitError(message)
-        covers.append(_equals(name, column, chosen))
+        covers.append(covering(name, column, chosen))
     return covers
 
 
-def _typed(name: str, rows: pa.Table, column: str, value: str | int) -> pa.Scalar:
-    """Give a value the type of its column."""
-    kind = rows.schema.field(column).type
+def typed(name: str, schema: pa.Schema, column: str, value: str | int) -> pa.Scalar:
+    """Give a value the type of its column. Raises: DataNotFitError when it has no such form."""
+    kind = schema.field(column).type
     try:
         return pa.scalar(value).cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -132,11 +136,12 @@ def _typed(name: str, rows: pa.Table, column: str, value: str | int) -> pa.Scala
         raise DataNotFitError(message) from error
 
 
-def _equals(name: str, column: str, value: pa.Scalar) -> Cover:
+def covering(name: str, column: str, value: pa.Scalar) -> Cover:
+    """Cover the rows that have a value. Raises: DataNotFitError for a type that is not exact."""
     cover = cover_by(column, pa.chunked_array([pa.array([value.as_py()], value.type)]))
     if cover is None:
         message = (
-            f"{name}: rows cannot be replaced by column {column!r}, which is {value.type}. "
+            f"{name}: rows cannot be chosen by column {column!r}, which is {value.type}. "
             "Name a column of text, whole numbers or times."
         )
         raise DataNotFitError(message)
@@ -199,12 +204,7 @@ def _joined(
         f"new.{one} IS NOT DISTINCT FROM old.{one}" for one in map(quoted_name, key)
     )
     chosen = ", ".join(map(quoted_name, columns)) or "*"
-    # A folder for spilled rows that no other process uses, and that is not the current one.
-    spill = str(Path(tempfile.gettempdir()) / f"mlops_dagster_spill_{uuid4().hex}")
-    with duckdb.connect(
-        config={"autoinstall_known_extensions": False, "temp_directory": spill}
-    ) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with connect() as connection:
         connection.register("old", old)
         connection.register("new", new)
         return connection.sql(f"SELECT {chosen} FROM {how} ON {same}").to_arrow_table()

@@ -8,18 +8,20 @@ from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.dataset as pads
-from deltalake import DeltaTable
+from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from mlops_dagster.errors import ConflictError, DataNotFitError, StoreError, redact
 from mlops_dagster.records import TableRef
 from mlops_dagster.stores.changes import (
     Change,
+    covering,
     plan_append,
     plan_overwrite,
     plan_replace,
     plan_upsert,
     sum_dataset,
+    typed,
 )
 from mlops_dagster.stores.commits import CommitNote, find_note
 from mlops_dagster.stores.content import ContentSum, digest_of
@@ -29,6 +31,7 @@ from mlops_dagster.stores.delta_writes import (
     dataset_of,
     note_after,
     put,
+    refuse_lost_files,
     says_nothing,
 )
 from mlops_dagster.stores.tables import TableVersion
@@ -68,7 +71,10 @@ class DeltaTables:
     def dataset(self, name: str, *, version: int | None = None) -> pads.Dataset:
         """Open one version for reading with column and row filters pushed down; nothing is loaded."""
         with self._answering(name):
-            return dataset_of(self._table(name, version))
+            table = self._table(name, version)
+            found = dataset_of(table)
+            refuse_lost_files(name, table, found)
+            return found
 
     def read(
         self, name: str, *, version: int | None = None, columns: Sequence[str] | None = None
@@ -76,7 +82,23 @@ class DeltaTables:
         """Load one version whole. Raises: DataNotFitError when a column is not there."""
         dataset = self.dataset(name, version=version)
         with self._answering(name):
-            return dataset.to_table(columns=_known(name, dataset, columns))
+            return dataset.to_table(columns=_known(name, dataset.schema, columns))
+
+    def find(self, name: str, column: str, value: str | int) -> pa.Table:
+        """Load the rows that have a value in a column.
+
+        The ranges that Delta's log keeps of each file are the index: written with the rows, in the
+        same commit, by whoever rewrites a file. A file without a range is read.
+        Raises: DataNotFitError when the column is not there, or the value is none of its kind.
+        """
+        with self._answering(name):
+            table = self._table(name, None)
+            schema = pa.schema(table.schema().to_arrow())
+            _known(name, schema, [column])
+            wanted = covering(name, column, typed(name, schema, column, value)).sql
+            query = QueryBuilder().register("stored", table)
+            found = query.execute(f"SELECT * FROM stored WHERE {wanted}").read_all()
+            return pa.table(found).select(schema.names).cast(schema)
 
     def batches(
         self,
@@ -89,7 +111,7 @@ class DeltaTables:
         """Stream one version in batches of at most `rows`, in flat memory."""
         dataset = self.dataset(name, version=version)
         scanner = dataset.scanner(
-            columns=_known(name, dataset, columns),
+            columns=_known(name, dataset.schema, columns),
             batch_size=rows,
             batch_readahead=_READ_AHEAD,
             fragment_readahead=1,
@@ -121,7 +143,9 @@ class DeltaTables:
         """Add rows; a row whose key is there replaces the old one. `rows` has each key once."""
 
         def plan(base: Opened | None) -> Change:
-            return plan_upsert(name, rows, base.stored if base else None, key=key)
+            if base is None:
+                return plan_upsert(name, rows, None, key=key)
+            return plan_upsert(name, rows, base.stored, key=key, near=base.holding)
 
         return self._write(name, plan, state or {})
 
@@ -263,9 +287,9 @@ class DeltaTables:
         return True
 
 
-def _known(name: str, dataset: pads.Dataset, columns: Sequence[str] | None) -> list[str] | None:
+def _known(name: str, schema: pa.Schema, columns: Sequence[str] | None) -> list[str] | None:
     if columns is None:
         return None
-    if missing := [one for one in columns if one not in dataset.schema.names]:
-        raise DataNotFitError.missing_columns(name, missing, dataset.schema.names)
+    if missing := [one for one in columns if one not in schema.names]:
+        raise DataNotFitError.missing_columns(name, missing, schema.names)
     return list(columns)

@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
 from deltalake import DeltaTable, write_deltalake
 from pyarrow import fs
 
+from mlops_dagster.errors import StoreError
 from mlops_dagster.stores.changes import Change
 from mlops_dagster.stores.commits import CommitNote
 from mlops_dagster.stores.content import ContentSum, digest_of
@@ -21,7 +26,7 @@ _CONFIGURATION = {
 }
 
 
-def dataset_of(table: DeltaTable) -> pads.Dataset:
+def dataset_of(table: DeltaTable) -> pads.FileSystemDataset:
     """Open a version's files as one dataset.
 
     `to_pyarrow_dataset` promises Arrow more than is true: of a file that was written before a column
@@ -35,6 +40,20 @@ def dataset_of(table: DeltaTable) -> pads.Dataset:
         for one in dataset.get_fragments()
     ]
     return pads.FileSystemDataset(fragments, dataset.schema, dataset.format, dataset.filesystem)
+
+
+def refuse_lost_files(name: str, table: DeltaTable, dataset: pads.FileSystemDataset) -> None:
+    """See that a local table's files are there; an object store is not asked. Raises: StoreError."""
+    if local_files(table) is None:
+        return
+    folder = Path(unquote(urlparse(table.table_uri).path))
+    if lost := [one for one in dataset.files if not (folder / one).exists()]:
+        message = (
+            f"{name}: {len(lost)} file(s) of version {table.version()} are gone from {folder}, such as "
+            f"{lost[0]}. Bring them back from a backup. Without one, move that folder away: the next run "
+            "makes the table again from what it is made of."
+        )
+        raise StoreError(message)
 
 
 def local_files(table: DeltaTable) -> fs.FileSystem | None:
@@ -55,6 +74,39 @@ class Opened:
     table: DeltaTable
     stored: pads.Dataset
     note: CommitNote
+
+    def holding(self, keys: pa.Table) -> pads.Dataset:
+        """Leave out the files whose ranges, as the log keeps them, exclude all of these keys."""
+        files = pa.table(self.table.get_add_actions())
+        excluded = [_outside(files, name, keys.column(name)) for name in keys.column_names]
+        out = set(files["path"].filter(reduce(pc.or_, excluded)).to_pylist())
+        if not out:
+            return self.stored
+        kept = [one for one in self.stored.get_fragments() if one.path not in out]
+        return pads.FileSystemDataset(
+            kept, self.stored.schema, self.stored.format, self.stored.filesystem
+        )
+
+
+def _outside(files: pa.Table, name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Tell of each file whether its range of a column excludes all values; false when not known.
+
+    Only of text and whole numbers: the log rounds times, and floats may be NaN.
+    """
+    kind = values.type
+    exact = pa.types.is_string(kind) or pa.types.is_integer(kind)
+    if not exact or values.null_count or not _ranged(files, name):
+        return pa.chunked_array([pa.repeat(False, files.num_rows)])  # noqa: FBT003 - a value
+    ends = pc.min_max(values)
+    below = pc.less(pc.struct_field(files["max"], [name]), ends["min"])
+    above = pc.greater(pc.struct_field(files["min"], [name]), ends["max"])
+    return pc.fill_null(pc.or_(below, above), False)  # noqa: FBT003
+
+
+def _ranged(files: pa.Table, name: str) -> bool:
+    """Tell whether the log keeps ranges of a column; each side may be there without the other."""
+    sides = [files.schema.field(side).type for side in ("min", "max") if side in files.schema.names]
+    return len(sides) == 2 and all(side.get_field_index(name) >= 0 for side in sides)
 
 
 def note_after(base: Opened | None, change: Change, state: Mapping[str, str]) -> CommitNote:

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Iterable, Sequence
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
+from mlops_dagster.duck import connect
 from mlops_dagster.stores.covers import quoted_name
 from mlops_dagster.stores.row_text import from_text
 from mlops_dagster.stores.tables import BATCH, TableStore, TableVersion
@@ -88,7 +88,7 @@ def standing(held: pa.Table, raw: TableVersion, rows: pads.Dataset, key: Sequenc
         _PLACE, pa.array(range(held.num_rows), pa.int64())
     )
     same = ", ".join(map(quoted_name, names))
-    with duckdb.connect() as engine:
+    with connect() as engine:
         engine.register("given", given)
         engine.register("stored", stored)
         found = engine.sql(f"SELECT {_PLACE} FROM given SEMI JOIN stored USING ({same})")

@@ -116,6 +116,13 @@ class MlflowRegistry:
                 )
             )
 
+    def fetch(self, version: ModelVersion, path: str) -> Path:
+        """Fetch one file that is kept with the version's run."""
+        place = self._cache / version.name / f"{version.version}-run"
+        place.mkdir(parents=True, exist_ok=True)
+        with self._client() as client:
+            return Path(client.download_artifacts(version.mlflow_run_id, path, str(place)))
+
     @contextmanager
     def _client(self) -> Iterator["MlflowClient"]:
         with mlflow_client("registry", self._address, self._operations) as client:

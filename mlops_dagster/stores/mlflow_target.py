@@ -45,6 +45,17 @@ class MlflowDeployment:
             self._asked(lambda client: self._put(client, wanted, there=known is not None))
         return self._confirmed(version.version, wanted, within=within)
 
+    def withdraw(self, version: ModelVersion) -> str:
+        """Delete the deployment, if it has this version."""
+        known = self._described()
+        if known is None:
+            return f"{self} is not there."
+        if known.get("model_uri") != f"{self._prefix}{version.version}":
+            told = known.get("model_uri") or "a model that its plugin does not tell"
+            return f"{self} was left alone: it has {told}."
+        self._asked(lambda client: client.delete_deployment(self._name))
+        return f"{self} was deleted."
+
     def live(self) -> str | None:
         """Read the version out of the model's address, where the plugin tells it."""
         known = self._described() or {}

@@ -23,6 +23,8 @@ MODEL = "mlops_dagster.model"
 SEGMENT = "mlops_dagster.segment"
 RUN = "dagster.run_id"
 _DIGEST = 36
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""MLflow's pages show the runs of an experiment of this kind as trainings, not as chats."""
 _BATCH = {"metrics": 1_000, "params": 100, "tags": 100}
 
 
@@ -124,11 +126,14 @@ class MlflowTracking:
 
     def log_model(self, run_id: str, folder: Path, *, name: str) -> LoggedModel:
         """Keep a saved MLflow model folder, in status READY, with the run."""
+        from mlflow.entities import LoggedModelOutput
+
         with self._client() as client:
             experiment = client.get_run(run_id).info.experiment_id
             model = client.create_logged_model(experiment, name=name, source_run_id=run_id)
             client.log_model_artifacts(model.model_id, str(folder))
             client.finalize_logged_model(model.model_id, "READY")
+            client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
         # `models:/m-...` is looked up through the global tracking address; the location is not.
         return LoggedModel(
             model_id=str(model.model_id),
@@ -179,7 +184,7 @@ class MlflowTracking:
         if found is not None:
             return str(found.experiment_id)
         place = f"{self._artifacts}/{name}" if self._artifacts else None
-        return str(client.create_experiment(name, artifact_location=place))
+        return str(client.create_experiment(name, artifact_location=place, tags=_KIND))
 
     @contextmanager
     def _client(self) -> Iterator["MlflowClient"]:

@@ -56,3 +56,6 @@ class Registry(Protocol):
 
     def download(self, version: ModelVersion) -> Path:
         """Fetch a version's files into a local folder (a local source is not copied)."""
+
+    def fetch(self, version: ModelVersion, path: str) -> Path:
+        """Fetch one file that is kept with the version's run."""

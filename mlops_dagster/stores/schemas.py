@@ -1,7 +1,8 @@
 """Fitting rows to a stored schema: what may be cast without loss, and what is refused."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -148,3 +149,23 @@ def cast_column(
             f"does not fit: {error}. Cast it at the source; nothing was written."
         )
         raise DataNotFitError(message) from error
+
+
+def as_kind(values: Sequence[Any], kind: pa.DataType | None) -> pa.Array:
+    """Make a column of what callers sent: a log knows JSON's types only. What has no such form is null.
+
+    Without a kind it is that of the values, text if they differ.
+    """
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        return pa.array(
+            [_cast(value, kind or pa.string()) for value in values], kind or pa.string()
+        )
+
+
+def _cast(value: Any, kind: pa.DataType) -> Any:
+    try:
+        return pa.scalar(value).cast(kind).as_py()
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        return None

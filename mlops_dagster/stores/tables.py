@@ -56,6 +56,12 @@ class TableStore(Protocol):
     ) -> pa.Table:
         """Load one version whole."""
 
+    def find(self, name: str, column: str, value: str | int) -> pa.Table:
+        """Load the rows that have a value in a column; files that cannot hold it are not read.
+
+        Raises: DataNotFitError when the column is not there, or the value is none of its kind.
+        """
+
     def batches(
         self,
         name: str,

@@ -18,5 +18,11 @@ class Target(Protocol):
         An older version is followed like a newer one: that is how one is put back.
         """
 
+    def withdraw(self, version: ModelVersion) -> str:
+        """Answer no more from a version that nothing served before; say in a sentence what was done.
+
+        What answers from something else, or does not tell from what, is left alone.
+        """
+
     def live(self) -> str | None:
         """Tell which version answers; None when none does, or when that cannot be told."""

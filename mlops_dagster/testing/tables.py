@@ -86,6 +86,28 @@ class TableStoreContract:
         assert rows["paid"].to_pylist() == [1.5, None, 9.0, 4.0]
         assert_true_to_its_rows(tables, said)
 
+    def test_a_row_is_found_by_its_value_whoever_wrote_it(self, tables: TableStore) -> None:
+        tables.append(NAME, ROWS)
+        tables.append(NAME, pa.table({"id": ["it's", "é"], "paid": [4.0, 5.0], "new": [1, 2]}))
+        tables.upsert(NAME, pa.table({"id": ["b"], "paid": [2.5]}), key=["id"])
+        found = tables.find(NAME, "id", "b")
+        assert found.to_pylist() == [{"id": "b", "paid": 2.5, "_batch": None, "new": None}]
+        assert found.schema == tables.dataset(NAME).schema
+        assert tables.find(NAME, "id", "it's")["paid"].to_pylist() == [4.0]
+        assert tables.find(NAME, "new", 2)["id"].to_pylist() == ["é"]
+        assert tables.find(NAME, "id", "z").num_rows == 0
+        tables.overwrite(NAME, ROWS.slice(0, 1))
+        assert tables.find(NAME, "id", "b").num_rows == 0
+
+    def test_what_cannot_be_found_is_said(self, tables: TableStore) -> None:
+        with pytest.raises(StoreError, match=NAME):
+            tables.find(NAME, "id", "a")
+        tables.append(NAME, ROWS)
+        with pytest.raises(DataNotFitError, match="nome"):
+            tables.find(NAME, "nome", "a")
+        with pytest.raises(DataNotFitError, match="'x' is no value of column '_batch'"):
+            tables.find(NAME, "_batch", "x")
+
     def test_the_same_upsert_twice_changes_no_content(self, tables: TableStore) -> None:
         nulls = pa.table({"id": ["a", None], "paid": [1.0, 2.0]})
         first = tables.upsert(NAME, nulls, key=["id"])

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.metrics.business import RowValues
 from mlops_dagster.metrics.quality import Scored
-from mlops_dagster.profiles.answers import AnswerReference, answer_reference
+from mlops_dagster.profiles.answers import AnswerReference, Every, answer_reference
 from mlops_dagster.profiles.reference import ReferenceProfile, as_table, windows_of
 from mlops_dagster.train.fitting import probability_of
 from mlops_dagster.train.learning import Lesson, judged_answers
@@ -30,31 +30,39 @@ def answered_holdout(
     sliced = held_out.select([name for name in slices if name in held_out.column_names])
     features = lesson.features.iloc[lesson.parts.holdout].reset_index(drop=True)
     answers = lesson.fitted.answers
-    scored = Scored(
-        y_true=held_out[model.target].to_pandas().to_numpy(),
-        y_pred=answers["prediction"].to_numpy(),
-        probability=probability_of(answers),
-        labels=tuple(lesson.fitted.labels),
-    )
     return answer_reference(
         model.task,
-        scored,
+        _scored(model, lesson, held_out, answers),
         metrics=lesson.fitted.metrics,
         slices=sliced.to_pandas(),
         features=features,
-        windows=_windows(model, lesson, window),
+        every=_every(model, lesson, window),
         answers=(as_table(judged_answers(answers)), profile.predictions),
         worth=worth,
     )
 
 
-def _windows(
-    model: ModelIdentity, lesson: Lesson, window: timedelta
-) -> npt.NDArray[np.float64] | None:
-    """Number the complete windows of the holdout; the first and the last may be cut off."""
+def _every(model: ModelIdentity, lesson: Lesson, window: timedelta) -> Every | None:
+    """Score all labelled rows and number their complete windows; the first and last may be cut off."""
     if not model.event_time:
         return None
-    times = lesson.rows.table[model.event_time].take(pa.array(lesson.parts.holdout))
+    table = lesson.rows.table
+    times = table[model.event_time]
     numbers = windows_of(times, length=window).to_numpy(zero_copy_only=False).astype(np.float64)
     inside = (numbers > np.nanmin(numbers)) & (numbers < np.nanmax(numbers))
-    return np.where(inside, numbers, np.nan)
+    held_out = np.zeros(table.num_rows, dtype=bool)
+    held_out[lesson.parts.holdout] = True
+    return Every(
+        scored=_scored(model, lesson, table, lesson.answers),
+        held_out=held_out,
+        windows=np.where(inside, numbers, np.nan),
+    )
+
+
+def _scored(model: ModelIdentity, lesson: Lesson, rows: pa.Table, answers: pd.DataFrame) -> Scored:
+    return Scored(
+        y_true=rows[model.target].to_pandas().to_numpy(),
+        y_pred=answers["prediction"].to_numpy(),
+        probability=probability_of(answers),
+        labels=tuple(lesson.fitted.labels),
+    )

@@ -8,7 +8,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from mlops_dagster.profiles.reference import ReferenceProfile, as_table, reference_of
+from mlops_dagster.profiles.reference import (
+    ReferenceProfile,
+    answers_profile,
+    as_table,
+    reference_of,
+)
 from mlops_dagster.records import Check, FeatureSet, TableRef
 from mlops_dagster.scoring.artifact import ModelArtifact
 from mlops_dagster.scoring.feature_rows import FeatureRows
@@ -24,7 +29,7 @@ from mlops_dagster.workbench import StepContext
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """What was learned from, and what came of it."""
+    """What was learned from, and what came of it. `answers` has one for each labelled row."""
 
     rows: FeatureRows
     features: pd.DataFrame
@@ -33,6 +38,7 @@ class Lesson:
     holdout: TableRef
     fitted: Fitted
     artifact: ModelArtifact
+    answers: pd.DataFrame
 
     def example(self) -> pd.DataFrame:
         """Give five rows of inputs."""
@@ -53,10 +59,24 @@ def learn(
     """
     model = context.model
     rows = FeatureRows.read(context.bench.tables, features.table)
+    parts = split_rows(model, rows.others(), split=spec.split, seed=spec.seed, window=spec.window)
+    if parts.since is not None:
+        rows, parts = FeatureRows(table=rows.table.take(pa.array(parts.kept))), parts.alone()
     made, about = rows.features(), rows.others()
     given = rows.inputs(list(features.inputs))
-    parts = split_rows(model, about, split=spec.split, seed=spec.seed)
     fitted = fit(model, spec, made, rows.column(model.target), parts=parts, threshold=threshold)
+    artifact = ModelArtifact(
+        functions=[resolve_function(path) for path in functions],
+        inputs=features.inputs,
+        columns=list(features.columns),
+        pipeline=fitted.pipeline,
+        task=model.task.value,
+        labels=fitted.labels,
+        times=[name for name in times_of(rows.table.schema) if name in features.inputs],
+        texts=texts_of(made),
+        numbers=[name for name in features.inputs if pd.api.types.is_numeric_dtype(given[name])],
+        threshold=threshold,
+    )
     return Lesson(
         rows=rows,
         features=made,
@@ -64,20 +84,8 @@ def learn(
         apart=judge_apart(model, made, about, parts),
         holdout=keep_holdout(context, rows.table.take(pa.array(parts.holdout))),
         fitted=fitted,
-        artifact=ModelArtifact(
-            functions=[resolve_function(path) for path in functions],
-            inputs=features.inputs,
-            columns=list(features.columns),
-            pipeline=fitted.pipeline,
-            task=model.task.value,
-            labels=fitted.labels,
-            times=[name for name in times_of(rows.table.schema) if name in features.inputs],
-            texts=texts_of(made),
-            numbers=[
-                name for name in features.inputs if pd.api.types.is_numeric_dtype(given[name])
-            ],
-            threshold=threshold,
-        ),
+        artifact=artifact,
+        answers=artifact.score(made),
     )
 
 
@@ -95,10 +103,7 @@ def keep_holdout(context: StepContext, rows: pa.Table) -> TableRef:
 def reference_profile(
     context: StepContext, features: FeatureSet, lesson: Lesson, *, window: timedelta
 ) -> ReferenceProfile:
-    """Profile all labelled rows, and the answers on those that the model has not seen, by window.
-
-    Answers on the rows that it was fitted on would be too sure of themselves to compare with.
-    """
+    """Profile the rows learned from and held out, and the answers on the latter, by window."""
     event_time = context.model.event_time
     times = lesson.rows.table[event_time] if event_time else None
     none = pa.table({"none": pa.nulls(lesson.rows.table.num_rows, pa.float64())})
@@ -110,14 +115,13 @@ def reference_profile(
         window=window if event_time else None,
         through=int(source.state.get("accepted_to", 0)),
     )
-    answers = as_table(judged_answers(lesson.fitted.answers))
-    held_out = reference_of(
-        answers,
-        answers,
-        event_times=times.take(pa.array(lesson.parts.holdout)) if times is not None else None,
-        window=window if event_time else None,
+    answers = answers_profile(
+        as_table(judged_answers(lesson.fitted.answers)),
+        as_table(judged_answers(lesson.answers)),
+        event_times=times,
+        window=window,
     )
-    return replace(whole, predictions=held_out.predictions)
+    return replace(whole, predictions=answers)
 
 
 def judged_answers(answers: pd.DataFrame) -> pd.DataFrame:

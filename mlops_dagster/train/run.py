@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from mlops_dagster.declaration import BusinessValue
+from mlops_dagster.declaration import BusinessValue, write_duration
 from mlops_dagster.profiles.answers import write_answers
 from mlops_dagster.profiles.reference import write_reference
 from mlops_dagster.records import FeatureSet, Outcome, Severity, Shown, TrainedModel
@@ -160,6 +160,7 @@ def parameters(spec: TrainSpec, lesson: Lesson) -> dict[str, str]:
         "seed": str(spec.seed),
         "threshold": f"{lesson.artifact.threshold:g}",
         "split": lesson.parts.told,
+        "window": write_duration(spec.window) if spec.window else "all",
         "encode": str(spec.encode.model_dump(mode="json")),
         "feature_functions": ", ".join(functions) or "none",
     }
@@ -203,7 +204,15 @@ def record(
         git_commit=logged.origin.commit,
         git_dirty=logged.origin.dirty,
         rows=rows,
+        since=lesson.parts.since,
     )
+
+
+def window_told(spec: TrainSpec, lesson: Lesson) -> str:
+    """Say how far back it learned."""
+    if spec.window is None or lesson.parts.since is None:
+        return "all history"
+    return f"the newest {write_duration(spec.window)}, from {lesson.parts.since:%Y-%m-%d} on"
 
 
 def shown(
@@ -218,6 +227,7 @@ def shown(
         "model": Shown(kind="text", value=logged.model.load_uri),
         "estimator": Shown(kind="text", value=spec.estimator),
         "training rows": Shown(kind="integer", value=len(lesson.parts.train)),
+        "training window": Shown(kind="text", value=window_told(spec, lesson)),
         "holdout rows": Shown(kind="integer", value=len(lesson.parts.holdout)),
         "git commit": Shown(kind="text", value=f"{commit}{dirty}"),
         **{

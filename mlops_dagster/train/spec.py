@@ -70,6 +70,14 @@ class TrainSpec(Spec):
         default=None,
         description="What is held out; default: the newest fifth with event_time, else by chance.",
     )
+    window: Duration | None = Field(
+        default=None,
+        gt=timedelta(0),
+        description=(
+            "Learn from the newest rows alone, of so long before the newest one that is not held out; "
+            "default: from all history. It needs event_time."
+        ),
+    )
     threshold: Literal["business"] | float = Field(
         default=0.5,
         description=(
@@ -90,9 +98,9 @@ class TrainSpec(Spec):
     @property
     def settings(self) -> dict[str, JsonValue]:
         """What decides a model; what is not declared leaves it as it was before it could be."""
-        return self.model_dump(
-            mode="json", exclude={"threshold"} if self.threshold == 0.5 else None
-        )
+        usual = {"threshold": 0.5, "window": None}
+        left_out = {name for name, value in usual.items() if getattr(self, name) == value}
+        return self.model_dump(mode="json", exclude=left_out)
 
     def decides_from(self, business: BusinessValue | None) -> float:
         """Tell the probability from which the answer is the positive label.

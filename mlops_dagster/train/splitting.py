@@ -6,16 +6,18 @@ out from the next, however many rows come, and both can be judged on the same ro
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from mlops_dagster.declaration import ModelIdentity, Task
+from mlops_dagster.declaration import ModelIdentity, Task, write_duration
 from mlops_dagster.errors import DataNotFitError
 from mlops_dagster.records import Check, Outcome, Severity
+from mlops_dagster.scoring.inputs import as_given
 from mlops_dagster.stores.content import row_marks
 from mlops_dagster.train.spec import GroupSplit, RandomSplit, Split, StratifiedSplit, TimeSplit
 
@@ -25,18 +27,41 @@ _LEAST = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The rows of each side, as positions. No value of the columns `apart` may be on both sides."""
+    """The rows of each side, as positions. No value of the columns `apart` may be on both sides.
+
+    With a training window, `since` is the oldest row's time that is learned from; older ones are on no
+    side.
+    """
 
     train: np.ndarray
     holdout: np.ndarray
     apart: tuple[str, ...]
     told: str
     note: str = ""
+    since: datetime | None = None
+
+    @property
+    def kept(self) -> np.ndarray:
+        """The rows of either side, in their order."""
+        return np.sort(np.concatenate([self.train, self.holdout]))
+
+    def alone(self) -> "Parts":
+        """The same sides, as positions among the rows that are `kept`."""
+        train, holdout = (np.searchsorted(self.kept, side) for side in (self.train, self.holdout))
+        return replace(self, train=train, holdout=holdout)
 
 
-def split_rows(model: ModelIdentity, rows: pa.Table, *, split: Split | None, seed: int) -> Parts:
+def split_rows(
+    model: ModelIdentity,
+    rows: pa.Table,
+    *,
+    split: Split | None,
+    seed: int,
+    window: timedelta | None = None,
+) -> Parts:
     """Hold rows out as declared. `rows` has the inputs, the target, the key and the times.
 
+    With a `window`, only the newest of the other rows are learned from; what is held out stays the same.
     Raises: DataNotFitError when one side has too few rows or classes to learn or to judge.
     """
     frame = rows.select(_read_of(model, rows, split)).to_pandas()
@@ -56,8 +81,28 @@ def split_rows(model: ModelIdentity, rows: pa.Table, *, split: Split | None, see
         told=chosen.model_dump_json(),
         note=_note_of_timeless(model, frame) if isinstance(chosen, TimeSplit) else "",
     )
+    if window is not None:
+        parts = _newest(model, rows, parts, window)
     _refuse_thin(model, frame, parts)
     return parts
+
+
+def _newest(model: ModelIdentity, rows: pa.Table, parts: Parts, window: timedelta) -> Parts:
+    """Leave out the training rows that are older than the newest of them by `window` or more."""
+    name = str(model.event_time)
+    times = as_given(rows.select([name]))[name]
+    known = times.iloc[parts.train]
+    inside = (known > known.max() - window).to_numpy()
+    left = int((~inside).sum())
+    return replace(
+        parts,
+        train=parts.train[inside],
+        since=known[inside].min().to_pydatetime(),
+        note=(
+            f"Learned from the newest {write_duration(window)}: {left:,} older rows were left out"
+            + (", those without a time among them." if known.isna().any() else ".")
+        ),
+    )
 
 
 def _read_of(model: ModelIdentity, rows: pa.Table, split: Split | None) -> list[str]:
@@ -134,7 +179,7 @@ def _refuse_thin(model: ModelIdentity, rows: pd.DataFrame, parts: Parts) -> None
         if len(places) < _LEAST:
             message = (
                 f"{model.address}/train: {len(places)} of {len(rows):,} rows for {name}; at least "
-                f"{_LEAST} are needed.{_span(model, rows)} Change train.split, or wait for more rows."
+                f"{_LEAST} are needed.{_span(model, rows)} Change train.split or train.window, or wait for more rows."
             )
             raise DataNotFitError(message)
     if model.task.is_classification:

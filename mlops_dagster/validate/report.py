@@ -33,14 +33,9 @@ def write_report(
     context: StepContext, *, rulings: Sequence[Ruling], checks: Sequence[Check]
 ) -> Path:
     """Write the page of this validation in place of the last one; give its path."""
-    model = context.model
-    page = context.bench.home.resolve() / "reports" / model.name / model.segment / "validation.html"
-    page.parent.mkdir(parents=True, exist_ok=True)
     about = f"Judged {moment(context.at)} in run {context.run_id}."
-    fresh = page.with_suffix(".new")
-    fresh.write_text(render(model.address, about, rulings=rulings, checks=checks), encoding="utf-8")
-    fresh.replace(page)
-    return page
+    text = render(context.model.address, about, rulings=rulings, checks=checks)
+    return context.keep_report("validation.html", text)
 
 
 def render(address: str, about: str, *, rulings: Sequence[Ruling], checks: Sequence[Check]) -> str:

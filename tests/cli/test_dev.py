@@ -3,17 +3,17 @@ import sys
 from threading import Event
 
 import pytest
-from click.testing import CliRunner
 
 from mlops_dagster.cli.dev import (
     dagster_command,
     end_all,
+    environment_of,
     mlflow_command,
+    mlflow_page,
     running,
     wait_for_end,
     without_noise,
 )
-from mlops_dagster.cli.main import main
 from mlops_dagster.errors import StoreError
 
 WAITS = [sys.executable, "-c", "import threading; threading.Event().wait()"]
@@ -67,17 +67,18 @@ def test_debug_lines_and_the_warnings_of_libraries_are_left_out():
     assert list(without_noise(said)) == [said[2], *said[-2:]]
 
 
-def test_an_address_of_mlflow_is_shown_without_its_password(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("DAGSTER_HOME", raising=False)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://ada:secret@mlflow.example/shop")
-    ends_at_once = [sys.executable, "-c", "pass"]
-    monkeypatch.setattr("mlops_dagster.cli.dev.dagster_command", lambda *_, **__: ends_at_once)
-    (tmp_path / "workspace.yaml").write_text("load_from: []\n")
-    result = CliRunner().invoke(main, ["dev"])
-    assert "MLflow   https://mlflow.example/shop\n" in result.output
-    assert "secret" not in result.output
+def test_an_address_of_mlflow_is_shown_without_its_password():
+    shown = mlflow_page("https://ada:secret@mlflow.example/shop", port=5000)
+    assert shown == "https://mlflow.example/shop"
+    assert mlflow_page("", port=5000) == "http://127.0.0.1:5000"
+
+
+def test_GO12_neither_tells_its_makers_of_a_visit(tmp_path, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
+    started_with = environment_of(tmp_path, sensors="running", port=3000)
+    assert started_with["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert "enabled: false" in (tmp_path / "dagster" / "dagster.yaml").read_text()
 
 
 def test_both_pages_are_for_this_machine_only(tmp_path):

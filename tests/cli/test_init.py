@@ -32,6 +32,7 @@ def test_a_project_is_small_and_complete(tables, tmp_path):
         "churn/definitions.py",
         "churn/features.py",
         "churn/lifecycle.yaml",
+        "pytest.ini",
         "tests/test_churn.py",
         "workspace.yaml",
     ]

@@ -86,7 +86,7 @@ def test_a_model_that_was_never_live_says_so(bench):
 def test_a_model_without_a_decision_names_what_decides(bench):
     promote(bench, None, "1", at=MAY, why="The first version.")
     told = ask("why", "churn").output
-    assert "no decision was needed yet. The sensors decide; `mlops-dagster dev` turns" in told
+    assert "no sensor has decided anything yet; `mlops-dagster dev` turns" in told
 
 
 @pytest.mark.parametrize("command", ["status", "why", "history"])

@@ -1,5 +1,6 @@
 import dagster as dg
 import pytest
+import yaml
 
 from mlops_dagster.cli.location import dagster_home, load_locations
 from mlops_dagster.cli.run import find_job, run_job
@@ -126,5 +127,6 @@ def test_definitions_are_found_as_an_object_and_as_a_function(tmp_path):
     assert isinstance(location.definitions, dg.Definitions)
 
 
-def test_dagsters_folder_is_made_without_telemetry(tmp_path):
-    assert (tmp_path / "home/dagster/dagster.yaml").read_text() == "telemetry:\n  enabled: false\n"
+def test_dagsters_folder_is_made_without_telemetry_or_questions(tmp_path):
+    settings = yaml.safe_load((tmp_path / "home/dagster/dagster.yaml").read_text())
+    assert settings == {"telemetry": {"enabled": False}, "nux": {"enabled": False}}

@@ -45,12 +45,16 @@ class Server:
 
 
 class LoopbackClient(BaseDeploymentClient):
-    """`config: {refuses: models:/name/2}` makes it refuse a model, as a target may."""
+    """`config: {refuses: models:/name/2}` makes it refuse a model, as a target may; with `never_well`
+    a deployment is made, and then found to be unwell.
+    """
 
     def create_deployment(self, name, model_uri, flavor=None, config=None, endpoint=None):
         if name in RUNNING:
             raise MlflowException(f"There is a deployment {name} already.")
         RUNNING[name] = self._started(model_uri, config)
+        if (config or {}).get("never_well"):
+            raise MlflowException(f"{name} did not become well")
         return {"name": name, "flavor": flavor}
 
     def update_deployment(self, name, model_uri=None, flavor=None, config=None, endpoint=None):

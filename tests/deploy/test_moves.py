@@ -81,10 +81,10 @@ def registered(version: str, *, against: str | None) -> RegisteredVersion:
     )  # fmt: skip
 
 
-def step(bench: Workbench, run_id: str = "run-1") -> StepContext:
+def step(bench: Workbench, run_id: str = "run-1", **config: str) -> StepContext:
     return StepContext(
         model=MODEL, bench=bench, run_id=run_id, root_run_id=run_id, noun="deployment",
-        log=logging.getLogger("test"),
+        log=logging.getLogger("test"), config=config,
     )  # fmt: skip
 
 

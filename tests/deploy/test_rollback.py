@@ -6,7 +6,7 @@ import pytest
 
 from mlops_dagster.clock import wall_now
 from mlops_dagster.deploy.approval import approve
-from mlops_dagster.deploy.moves import champion_of, move_champion
+from mlops_dagster.deploy.moves import champion_of, changes, move_champion
 from mlops_dagster.deploy.rollback import await_workers, roll_back, served_before
 from mlops_dagster.deploy.run import run
 from mlops_dagster.deploy.spec import DeploySpec
@@ -64,7 +64,7 @@ def test_two_rollbacks_go_back_twice_and_a_third_has_nowhere_to_go(versions):
 
 def test_a_version_that_comes_again_counts_where_it_stands_last(versions):
     move_champion(versions, MODEL, order("1", instead_of="2"))
-    assert served_before(versions.operations.moves(MODEL.name, "all", state="done")) == ["2"]
+    assert served_before(changes(versions.operations, MODEL.name, "all")) == ["2"]
 
 
 def test_a_rollback_waits_until_every_worker_answers_from_the_version(versions):

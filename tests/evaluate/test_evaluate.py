@@ -334,6 +334,19 @@ def test_baselines_do_not_learn_from_the_holdout_whatever_its_nulls(court, parce
     assert learned.table.num_rows == trained.rows == 600 - trained.holdout.rows
 
 
+def test_baselines_learn_from_the_candidates_training_window(court, parcels):
+    model = MODEL.model_copy(update={"event_time": "seen"})
+    days = pd.date_range("2026-01-01", periods=len(parcels), freq="h", tz="UTC")
+    split = {"kind": "time", "holdout": "2d"}
+    trained, features = court.train(
+        parcels.assign(seen=days), model=model, split=split, window="5d"
+    )
+    holdout = FeatureRows.read(court.bench.tables, trained.holdout)
+    learned = training_rows(court.step("run-2", model), trained, features, holdout)
+    assert trained.rows == learned.table.num_rows == 5 * 24
+    assert set(learned.table["id"].to_pylist()) == set(range(600 - 48 - 120, 600 - 48))
+
+
 def test_an_infinite_feature_is_missing_to_the_linear_model(court, parcels):
     rows = parcels.assign(
         ratio=parcels["size"] / (parcels["shop"] - 1), far=parcels["size"] * 1e300

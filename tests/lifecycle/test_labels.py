@@ -1,10 +1,13 @@
 """Labels that come by themselves, through the whole life: source, asset, monitoring."""
 
+from pathlib import Path
+
 import dagster as dg
 import pandas as pd
 import pytest
 
 from mlops_dagster.records import Outcome
+from mlops_dagster.stores.registry import CHAMPION
 from tests.lifecycle.small import Scene, cancer, cancer_spec, check_results, metadata_of
 
 
@@ -48,6 +51,18 @@ def tell(place, ids):
     frame.to_csv(place, index=False)
 
 
+def assert_page(bench, shown):
+    """The page is in the home and with the champion's run, and Dagster links both."""
+    page = Path(shown["page"]).read_text(encoding="utf-8")
+    version = bench.registry.by_alias("cancer", CHAMPION)
+    assert f"Version {version.version} serves since 2026-02-01 00:00 UTC" in page
+    assert "answers in 2 windows have a label" in page
+    place = f"runs/{version.mlflow_run_id}/artifactPath/monitoring/cancer.html"
+    assert shown["page in MLflow"].endswith(place)
+    [logged] = Path(bench.artifacts_root).rglob("monitoring/cancer.html")
+    assert logged.read_text(encoding="utf-8") == page
+
+
 def test_TE4_a_declared_source_of_labels_is_an_asset_and_corrects_the_metrics(scene, tmp_path):
     first = scene.run("lifecycle")
     assert first.success
@@ -61,6 +76,7 @@ def test_TE4_a_declared_source_of_labels_is_an_asset_and_corrects_the_metrics(sc
     assert not record.reused
     table = str(metadata_of(second, "monitoring")["performance"])
     assert "| labelled |" in table
+    assert_page(scene.bench, metadata_of(second, "monitoring"))
     said = {check.name: check for check in record.checks}["performance"]
     assert said.outcome is not Outcome.NOT_APPLICABLE
     third = scene.run("monitor")

@@ -12,6 +12,7 @@ from mlops_dagster.records import Finding, Outcome
 from mlops_dagster.resources import WORKBENCH_KEY
 from mlops_dagster.scoring.loader import load_verified
 from mlops_dagster.scoring.rows import decode_inputs
+from mlops_dagster.stores.operations import FindingFilter
 from tests.lifecycle.small import Scene, cancer, cancer_spec, check_results, metadata_of, to_sqlite
 
 NOUNS = [
@@ -266,6 +267,10 @@ def test_TE3_a_refused_batch_blocks_what_comes_after_and_a_good_one_goes_through
     assert ruled.record("validated_data", bad).outcome is Outcome.REFUSED
     assert not check_results(bad)["column_values_to_not_be_null__mean_area"].passed
     assert ruled.record("predictions", bad) is None
+    # It was kept out: there is nothing in it to learn from, so it asks for no retrain.
+    only = FindingFilter(signals=frozenset({"failed_check", "refused_data"}))
+    found = scene.bench.operations.newest_findings("cancer", "all", only=only)
+    assert [one.signal for one in found] == ["refused_data"]
     mended = more.assign(mean_area=500.0)
     pd.concat([table, mended]).to_csv(place, index=False)
     assert ruled.run("update").success

@@ -215,6 +215,14 @@ BAD_SPECS = {
         {"event_time": GONE, "train.split": {"kind": "time", "holdout": "14d"}},
         ("churn.train.split: 'time' needs event_time", "or use 'random'"),
     ),
+    "training window without a time": (
+        {"event_time": GONE, "train.window": "90d"},
+        ("churn.train.window: which rows are the newest", "leave window out to learn from all"),
+    ),
+    "training window without a unit": (
+        {"train.window": 90},
+        ("churn.train.window: 90 stood there", "14d, 36h or 90m"),
+    ),
     "split by no group": (
         {"train.split": {"kind": "group"}},
         ("churn.train.split.column: is missing", "names a row's group"),

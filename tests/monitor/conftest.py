@@ -94,7 +94,13 @@ class Shop:
             through=batch,
         )
 
-    def crown(self, version: str, *weeks: pd.DataFrame, through: int | None = None) -> None:
+    def crown(
+        self,
+        version: str,
+        *weeks: pd.DataFrame,
+        through: int | None = None,
+        mlflow_run_id: str = "",
+    ) -> None:
         """Make a champion that was fitted on some weeks."""
         folder = self.folder / version
         folder.mkdir()
@@ -113,7 +119,7 @@ class Shop:
         registry = self.context.bench.registry
         registry.folders[version] = folder
         registry.aliases[f"shop@{CHAMPION}"] = ModelVersion(
-            name="shop", version=version, source=str(folder), mlflow_run_id="r", tags={}
+            name="shop", version=version, source=str(folder), mlflow_run_id=mlflow_run_id, tags={}
         )
         self.context.bench.operations.open_move(
             Move(

@@ -9,10 +9,13 @@ from mlops_dagster.stage import build_stage_asset
 MODEL = ModelIdentity(name="shop", task=Task.BINARY, target="late")
 
 
-def test_the_stage_declares_four_checks_and_none_of_them_blocks():
+def test_the_stage_declares_its_checks_and_none_of_them_blocks():
     stage = build_stage(MODEL, MonitorSpec())
     names = [check.name for check in stage.checks]
-    assert names == ["data_fresh", "model_fresh", "feature_drift", "prediction_drift"]
+    ages_and_drift = ["data_fresh", "model_fresh", "feature_drift", "prediction_drift"]
+    assert names == [*ages_and_drift, "feature_skew"]
+    without = build_stage(MODEL, MonitorSpec(skew=None))
+    assert [check.name for check in without.checks] == ages_and_drift
     assert not any(check.blocking for check in stage.checks)
 
 

@@ -1,3 +1,5 @@
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -6,6 +8,7 @@ from mlops_dagster.monitor.drift import judge_drift
 from mlops_dagster.monitor.limits import Limits
 from mlops_dagster.monitor.spec import DriftSpec
 from mlops_dagster.profiles.columns import TableProfile
+from mlops_dagster.profiles.reference import answers_profile
 from mlops_dagster.profiles.tables import profile_of
 from mlops_dagster.records import Outcome
 
@@ -181,3 +184,32 @@ def test_columns_and_exclude_say_which_features_are_compared(reference):
 def test_the_worst_column_comes_first(reference):
     current = profile_of(rows(1_000, shift=1.0), edges_from=reference)
     assert judge_drift(reference, current, spec=SPEC)[0].column == "delay"
+
+
+def test_answers_that_wobble_from_week_to_week_alarm_rarely_after_a_holdout_of_two_weeks():
+    rng = np.random.default_rng(5)
+
+    def week(shift=0.0):
+        return pa.table({"probability": rng.normal(0.3 * rng.normal() + shift, size=1_000)})
+
+    alarms = seen = known = 0
+    for _ in range(20):
+        weeks = [week() for _ in range(30)]
+        start = datetime(2026, 1, 5, tzinfo=UTC)
+        times = [start + timedelta(days=7 * at) for at in range(30) for _ in range(1_000)]
+        reference = answers_profile(
+            pa.concat_tables(weeks[-2:]),
+            pa.concat_tables(weeks),
+            event_times=pa.array(times),
+            window=timedelta(days=7),
+        )
+        limits = Limits(reference, SPEC, apart=True)
+        for _ in range(10):
+            [quiet] = judge(reference, week(), limits=limits).values()
+            alarms += quiet.outcome is Outcome.REFUSED
+            known += "chance alone" not in quiet.because
+        [moved] = judge(reference, week(shift=2.0), limits=limits).values()
+        seen += moved.outcome is Outcome.REFUSED
+    assert known == 200
+    assert alarms <= 10
+    assert seen >= 19

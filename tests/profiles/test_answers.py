@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from mlops_dagster.declaration import Task
 from mlops_dagster.errors import StoreError
 from mlops_dagster.metrics.quality import Scored
-from mlops_dagster.profiles.answers import answer_reference, read_answers, write_answers
+from mlops_dagster.profiles.answers import Every, answer_reference, read_answers, write_answers
 from mlops_dagster.profiles.groups import NULL, OTHER, as_text, group_labels, group_values
 from mlops_dagster.profiles.tables import profile_of
 
@@ -30,7 +31,11 @@ def reference(rows: int = 2_000):
         metrics={"roc_auc": 0.8, "f1": float("nan")},
         slices=frame[["shop"]],
         features=frame,
-        windows=np.repeat(np.arange(20.0), rows // 20),
+        every=Every(
+            scored=scored,
+            held_out=np.arange(rows) >= rows - 100,
+            windows=np.repeat(np.arange(20.0), rows // 20),
+        ),
         answers=(answers, profile_of(answers)),
     )
 
@@ -82,3 +87,35 @@ def test_a_label_that_was_not_there_is_another_and_a_number_lies_in_a_range():
     numbers = group_values("delay", pd.Series(np.arange(1_000.0)))
     found = numbers.of(pd.Series([-5.0, 150.0, 5_000.0, np.nan])).tolist()
     assert found == ["up to 99.9", "99.9 to 199.8", "over 899.1", NULL]
+
+
+def test_windows_of_fitted_rows_are_brought_to_the_level_of_held_out_ones():
+    chance = np.random.default_rng(1)
+    week = np.repeat(np.arange(30.0), 500)
+    wobble = np.repeat(1 + 0.2 * chance.normal(size=30), 500)
+    made = np.abs(chance.normal(size=len(week))) * wobble
+
+    def numbers(losses):
+        zero = np.zeros(len(losses))
+        return Scored(y_true=losses, y_pred=zero, probability=None, labels=())
+
+    def loss_of(fitted_share):
+        every = made.copy()
+        every[: 28 * 500] *= fitted_share  # what was learned by heart
+        found = answer_reference(
+            Task.REGRESSION,
+            numbers(made[28 * 500 :]),
+            metrics={},
+            slices=pd.DataFrame(index=range(1_000)),
+            features=pd.DataFrame(index=range(1_000)),
+            every=Every(scored=numbers(every), held_out=week >= 28, windows=week),
+        )
+        return found.loss
+
+    honest, learned = loss_of(1.0), loss_of(0.5)
+    assert honest.long == learned.long == 2.0
+    assert np.mean(learned.windows) == pytest.approx(learned.mean, rel=0.1)
+    limits = [one.limit_over_time(quantile=0.99) for one in (honest, learned)]
+    assert limits[1] == pytest.approx(limits[0], rel=0.2)
+    short = honest.limit_over_time(quantile=0.99)
+    assert short > dataclasses.replace(honest, long=0.0).limit_over_time(quantile=0.99)

@@ -7,7 +7,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from mlops_dagster.cli.backtest import learning
 from mlops_dagster.errors import SpecError
+from mlops_dagster.monitor.spec import PerformanceSpec
 from mlops_dagster.replay.backtest import Play, policy_of
 from mlops_dagster.replay.candidates import Trainer
 from mlops_dagster.replay.history import History, LabelDelay, as_utc
@@ -63,7 +65,10 @@ def played(spec, history):
     windows = complete_windows(
         length=timedelta(days=5), after=begin, until=START + timedelta(days=DAYS)
     )
-    trainer, watcher = Trainer(history, spec), Watcher(history, spec.monitor.drift, windows)
+    trainer, watcher = (
+        Trainer(history, spec),
+        Watcher(history, spec.monitor.drift, PerformanceSpec(), windows),
+    )
     names = ("never", "weekly", "new_data", "drift", "performance", "all")
     return {
         name: Play(history, trainer, watcher, policy_of(name, spec.retrain)).run(name, windows)
@@ -99,6 +104,41 @@ def test_the_policies_are_a_table_and_a_picture(played, tmp_path):
     assert text.splitlines()[1].split()[:4] == ["never", "0", "0", "0"]
     draw(list(played.values()), tmp_path / "play.png", title="shop")
     assert (tmp_path / "play.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_training_windows_are_played_and_compared(spec, history):
+    from mlops_dagster.monitor.windows import complete_windows
+
+    begin, length = START + timedelta(days=30), timedelta(days=5)
+    windows = complete_windows(length=length, after=begin, until=START + timedelta(days=DAYS))
+    watcher = Watcher(history, spec.monitor.drift, PerformanceSpec(), windows)
+    policy = policy_of("new_data", spec.retrain)
+    declared = learning(spec, "all,10d")
+    assert {name: one.train.window for name, one in declared.items()} == {
+        "all": None,
+        "10d": timedelta(days=10),
+    }
+    assert learning(spec, None) == {"": spec}
+    trainers = {name: Trainer(history, one) for name, one in declared.items()}
+    late = START + timedelta(days=70)
+    few, many = trainers["10d"].candidate(late), trainers["all"].candidate(late)
+    assert (few.holdout == many.holdout).all()
+    # Ten days are learned from, and five are held out.
+    assert few.rows == pytest.approx(15 * PER_DAY, rel=0.02)
+    assert many.rows == pytest.approx(68 * PER_DAY, rel=0.02)
+    found = [
+        Play(history, one, watcher, policy).run("new_data", windows, learning=name)
+        for name, one in trainers.items()
+    ]
+    lines = write_table(found).splitlines()
+    assert [line.split()[:2] for line in lines[1:3]] == [["new_data", "all"], ["new_data", "10d"]]
+    # What was learned before the turn misleads, so the short window does better here.
+    assert found[1].loss < found[0].loss
+
+
+def test_a_training_window_that_is_no_length_is_refused(spec):
+    with pytest.raises(SpecError, match="'90' is neither `all` nor a length such as 90d"):
+        learning(spec, "all,90")
 
 
 def test_an_unknown_policy_names_the_nearest():

@@ -48,7 +48,8 @@ class Browser:
 
     def __exit__(self, *_: object) -> None:
         self._do("DELETE", "", None)
-        self._driver.terminate()
+        # The browser has ended; the driver itself sometimes hangs when it is asked to.
+        self._driver.kill()
         self._driver.wait(timeout=self.patience_s)
 
     def open(self, url: str) -> None:
@@ -70,6 +71,20 @@ class Browser:
 
     def picture(self, place: Path) -> None:
         place.write_bytes(base64.b64decode(self._do("GET", "/screenshot", None)))
+
+    def whole_picture(self, place: Path) -> None:
+        """Photograph the page from top to bottom, not only what the window shows."""
+        told = self.command("Page.captureScreenshot", captureBeyondViewport=True)
+        place.write_bytes(base64.b64decode(told["data"]))
+
+    def scheme(self, name: str) -> None:
+        """Prefer `light` or `dark`."""
+        wanted = {"name": "prefers-color-scheme", "value": name}
+        self.command("Emulation.setEmulatedMedia", features=[wanted])
+
+    def command(self, name: str, **params: Any) -> Any:
+        """Send a command of the DevTools protocol."""
+        return self._do("POST", "/goog/cdp/execute", {"cmd": name, "params": params})
 
     def urls(self) -> list[str]:
         entries = self._do("POST", "/se/log", {"type": "performance"})

@@ -2,8 +2,9 @@
 
 import json
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import RFC_4122, UUID
 
 import mlflow
 import numpy as np
@@ -14,6 +15,7 @@ from starlette.testclient import TestClient
 from mlops_dagster.errors import StoreError
 from mlops_dagster.records import BARRED_TAG, CANARY_TAG
 from mlops_dagster.scoring.loader import open_model
+from mlops_dagster.serve.endpoint.answering import new_id
 from mlops_dagster.serve.endpoint.app import build_app
 from mlops_dagster.serve.endpoint.prediction_log import (
     PredictionLog,
@@ -51,6 +53,14 @@ def champion_of_batch(bench):
 def client(serving):
     with TestClient(build_app(serving()), raise_server_exceptions=False) as made:
         yield made
+
+
+def test_ids_are_in_the_order_of_time_and_differ():
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    ids = [new_id(noon + timedelta(milliseconds=at)) for at in range(100)]
+    assert ids == sorted(set(ids))
+    assert {(UUID(one).version, UUID(one).variant) for one in ids} == {(7, RFC_4122)}
+    assert len({new_id(noon) for _ in range(1_000)}) == 1_000
 
 
 def kept(folder) -> list[dict]:
@@ -112,7 +122,7 @@ def test_a_thousand_rows_are_answered_alike_by_endpoint_batch_and_mlflow(client,
         ("/predict", {"rows": [ROW | {"size": "abc"}]}, 422, "column 'size' is 'abc'; needed is a number"),
         ("/predict", {"rows": [ROW | {"size": [1]}]}, 422, "column 'size' is a list"),
         ("/predict", {"rows": [ROW | {"seen": "soon"}]}, 422, "column 'seen' is 'soon'; needed is a time"),
-        ("/predict", {"rows": [{"seen": None, "sise": 1}]}, 422, "'size' is missing.* Did you mean 'sise'"),
+        ("/predict", {"rows": [{"seen": None, "sise": 1}]}, 422, "'size' is missing.* no column of the model: 'sise'"),
         ("/predict", {"rows": 3}, 400, "The body must be"),
         ("/predict", [], 200, ""),
         ("/invocations", {"instance": []}, 400, "Did you mean 'instances'"),
@@ -398,6 +408,27 @@ def test_the_endpoint_never_loads_dagster():
     assert told.stdout.strip() == "False"
 
 
+def test_keys_of_any_kind_are_taken_and_none_is_lost(serving, bench, champion_of_batch):
+    keys = ["live0", 7, 2.5, True, None, ["a", 1], {"b": 2}, 10**30]
+    nameless = {"seen": ROW["seen"], "size": 1.0}
+    # The rows that come first have no key at all; the table must have its column all the same.
+    for rows in ([nameless], [nameless, *(ROW | {"id": key} for key in keys)]):
+        worker = serving()
+        worker.folder = bench.serving_log(MODEL.name, "all")
+        worker.log.folder = worker.folder
+        with TestClient(build_app(worker)) as client:
+            told = client.post("/predict", json={"rows": rows})
+            assert told.status_code == 200, told.text
+        champion_of_batch()
+    table = bench.tables.read(f"{MODEL.address}/predictions").to_pandas()
+    live = table[table["role"] == "live"].set_index("prediction_id")
+    assert len(live) == 2 + len(keys)
+    ids = [live.loc[one["id"], "id"] for one in told.json()["predictions"]]
+    assert ids[1:5] == ["live0", "7", "2.5", "true"]
+    assert pd.isna(pd.Series([ids[0], *ids[5:8]])).all()
+    assert not sealed_segments(worker.folder)
+
+
 def test_CO2_live_answers_are_in_the_table_once_with_what_was_asked_and_learnt(
     serving, bench, champion_of_batch
 ):
@@ -421,6 +452,10 @@ def test_CO2_live_answers_are_in_the_table_once_with_what_was_asked_and_learnt(
     assert live["probability"].tolist() == [one["probability"] for one in told]
     assert json.loads(live["inputs"][4]) == {"seen": ROW["seen"], "size": 4.0}
     assert set(live["window"]) == {"2026-02-01T00:00:00Z"}
+    [found] = bench.tables.find(
+        f"{MODEL.address}/predictions", "prediction_id", told[3]["id"]
+    ).to_pylist()
+    assert (found["id"], found["model_version"]) == ("live3", "1")
     assert not sealed_segments(worker.folder)
     [feedback] = bench.tables.read(f"{MODEL.address}/feedback").to_pylist()
     assert (feedback["prediction_id"], feedback["value"]) == (told[0]["id"], "1")

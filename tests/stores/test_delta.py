@@ -4,8 +4,11 @@ import datetime as dt
 import json
 import os
 import threading
+from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pytest
 from deltalake import CommitProperties, DeltaTable, write_deltalake
@@ -52,6 +55,16 @@ def test_a_version_older_than_the_log_retention_still_opens(tables):
     assert tables.at(NAME, 0).ref.rows == 1
 
 
+def test_a_file_that_is_gone_is_told_with_the_way_out(tables):
+    tables.append(NAME, ROWS)
+    kept = tables.append(NAME, ROWS).ref.version
+    lost = unquote(DeltaTable(tables.uri(NAME)).file_uris()[0])
+    Path(lost).unlink()
+    for version in (None, kept):
+        with pytest.raises(StoreError, match=rf"1 file\(s\) .* {Path(lost).name}.*a backup"):
+            tables.dataset(NAME, version=version)
+
+
 def test_expired_logs_are_never_cleaned_up(tables):
     configuration = DeltaTable(tables.append(NAME, ROWS).uri).metadata().configuration
     assert configuration["delta.enableExpiredLogCleanup"] == "false"
@@ -93,6 +106,57 @@ def test_merges_at_once_lose_no_row(tables):
         thread.join()
     assert kept_ids(tables) == ["a", "b", "c", "new 0", "new 1", "new 2"]
     assert_true_to_its_rows(tables, tables.latest(NAME))
+
+
+def test_a_known_key_is_replaced_in_whatever_file_it_is(tables):
+    for part in ("abc", "def", "gh"):
+        tables.append(NAME, pa.table({"id": list(part), "paid": [1.0] * len(part)}))
+    some = pa.table({"id": ["b", "g", "z"], "paid": [2.0, 2.0, 2.0]})
+    said = tables.upsert(NAME, some, key=["id"])
+    assert sorted(tables.read(NAME).filter(pc.field("paid") == 2.0)["id"].to_pylist()) == list(
+        "bgz"
+    )
+    assert kept_ids(tables) == list("abcdefghz")
+    assert_true_to_its_rows(tables, said)
+
+
+def test_files_without_ranges_and_rewritten_files_hide_no_row(tables):
+    uri = tables.append(NAME, pa.table({"id": ["a", "b"], "paid": [1.0, 1.0]})).uri
+    DeltaTable(uri).alter.set_table_properties({"delta.dataSkippingNumIndexedCols": "0"})
+    write_deltalake(uri, pa.table({"id": ["c", "d"], "paid": [1.0, 1.0]}), mode="append")
+    ranges = pa.table(DeltaTable(uri).get_add_actions(flatten=True))
+    assert "min.id" not in ranges.column_names or None in ranges["min.id"].to_pylist()
+    for known in ("a", "d"):
+        assert tables.find(NAME, "id", known).num_rows == 1
+        tables.upsert(NAME, pa.table({"id": [known], "paid": [2.0]}), key=["id"])
+    DeltaTable(uri).optimize.compact()
+    DeltaTable(uri).vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+    assert kept_ids(tables) == ["a", "b", "c", "d"]
+    for known, paid in (("a", 2.0), ("b", 1.0), ("c", 1.0), ("d", 2.0)):
+        assert tables.find(NAME, "id", known)["paid"].to_pylist() == [paid]
+
+
+def test_long_texts_are_found_although_ranges_are_cut(tables):
+    long = ["x" * 300 + one for one in "abc"]
+    tables.append(NAME, pa.table({"id": long[:1], "paid": [1.0]}))
+    tables.append(NAME, pa.table({"id": long[1:], "paid": [2.0, 3.0]}))
+    assert [tables.find(NAME, "id", one)["paid"][0].as_py() for one in long] == [1.0, 2.0, 3.0]
+    tables.upsert(NAME, pa.table({"id": long, "paid": [4.0] * 3}), key=["id"])
+    assert kept_ids(tables) == long
+
+
+def test_only_files_that_may_hold_a_key_are_read(tables):
+    for part in ("abc", "def", "gh"):
+        uri = tables.append(NAME, pa.table({"id": list(part)})).uri
+    table = DeltaTable(uri)
+    [theirs] = [
+        one["path"]
+        for one in pa.table(table.get_add_actions()).to_pylist()
+        if one["min"]["id"] == "a"
+    ]
+    Path(uri, theirs).unlink()
+    tables.upsert(NAME, pa.table({"id": ["ga", "i"]}), key=["id"])
+    assert tables.find(NAME, "id", "i").num_rows == 1
 
 
 def test_after_optimize_by_somebody_else_digest_and_state_are_still_told(tables):

@@ -72,13 +72,18 @@ def test_ET3_a_run_has_an_address_and_names_the_dagster_run(bench):
     assert run.data.tags["dagster.url"] == "http://127.0.0.1:3000/runs/run-1"
 
 
-def test_metrics_of_a_model_stand_on_the_model_too(bench, tmp_path):
+def test_a_model_and_its_run_show_each_other_and_the_metrics(bench, tmp_path):
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "MLmodel").write_text("flavors: {}\n")
     with tracked(bench.tracking, OWNER) as run_id:
         logged = bench.tracking.log_model(run_id, tmp_path / "saved", name="model")
         bench.tracking.log(run_id, metrics={"auc": 0.5}, model_id=logged.model_id)
-    model = client_of(bench.tracking).get_logged_model(logged.model_id)
+    client = client_of(bench.tracking)
+    run = client.get_run(run_id)
+    assert [one.model_id for one in run.outputs.model_outputs] == [logged.model_id]
+    tags = client.get_experiment(run.info.experiment_id).tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    model = client.get_logged_model(logged.model_id)
     assert str(model.status) == "READY"
     assert [(metric.key, metric.value) for metric in model.metrics] == [("auc", 0.5)]
 

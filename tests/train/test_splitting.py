@@ -40,6 +40,49 @@ def test_PR1_the_newest_rows_are_held_out():
     assert train["seen"].max() < holdout["seen"].min()
 
 
+@pytest.mark.parametrize(
+    "split",
+    [TimeSplit(holdout=timedelta(days=14)), RandomSplit(holdout=0.2), None],
+)
+def test_a_window_cuts_what_is_learned_from_and_not_the_holdout(split):
+    whole = split_rows(MODEL, arrow(ROWS), split=split, seed=0)
+    week = split_rows(MODEL, arrow(ROWS), split=split, seed=0, window=timedelta(days=60))
+    assert week.holdout.tolist() == whole.holdout.tolist()
+    before, now = ROWS["seen"].iloc[whole.train], ROWS["seen"].iloc[week.train]
+    assert set(week.train) < set(whole.train)
+    assert now.max() == before.max()
+    assert set(now) == {one for one in before if one > before.max() - timedelta(days=60)}
+    assert week.since == now.min()
+    left = len(before) - len(now)
+    assert week.note == f"Learned from the newest 60d: {left} older rows were left out."
+    assert whole.since is None
+
+
+def test_a_window_of_all_rows_changes_no_side_and_rows_without_a_time_are_in_no_window():
+    rows = ROWS.assign(seen=ROWS["seen"].where(ROWS["id"] % 50 > 0))
+    split, wide = TimeSplit(holdout=timedelta(days=14)), timedelta(days=1_000)
+    whole, cut = (
+        split_rows(MODEL, arrow(rows), split=split, seed=0, window=window)
+        for window in (None, wide)
+    )
+    assert set(whole.train) - set(cut.train) == set(np.flatnonzero(rows["seen"].isna()))
+    assert "4 older rows were left out, those without a time among them" in cut.note
+    among = cut.alone()
+    assert cut.kept[among.train].tolist() == cut.train.tolist()
+    assert cut.kept[among.holdout].tolist() == cut.holdout.tolist()
+
+
+def test_a_window_too_short_to_learn_from_is_refused():
+    with pytest.raises(DataNotFitError, match=r"5 of 200 rows for training.*train\.window"):
+        split_rows(
+            MODEL,
+            arrow(ROWS),
+            split=TimeSplit(holdout=timedelta(days=14)),
+            seed=0,
+            window=timedelta(days=5),
+        )
+
+
 def test_PR1_no_group_is_on_both_sides():
     rows = ROWS.assign(late=(ROWS["id"] // 20 % 2).astype(float))
     train, holdout = sides(GroupSplit(column="shop", holdout=0.25), rows=rows)

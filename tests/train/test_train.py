@@ -78,8 +78,7 @@ def test_the_model_carries_signature_example_requirements_and_profile(shop, lear
 def test_TE2_the_profile_knows_how_answers_differ_from_window_to_window(shop, learn, parcels):
     record = learn(parcels, split={"kind": "random", "holdout": 0.3})
     profile = read_reference(shop.bench.tracking.download(record.model_uri))
-    held = shop.bench.tables.read(record.holdout.name, version=record.holdout.version)
-    days = held["seen"].to_pandas().dt.floor("D")
+    days = parcels["seen"].dt.floor("D")
     week = (days - days.min()).dt.days // 7
     complete = week[week < week.max()].value_counts().sort_index()
     assert [one.rows for one in profile.predictions.windows] == complete.tolist()
@@ -240,6 +239,39 @@ def test_without_git_it_is_said(learn, parcels):
     record = learn(parcels)
     assert (record.git_commit, record.git_dirty) == ("", False)
     assert record.shown["git commit"].value == "no git repository"
+
+
+def test_a_training_window_decides_the_model_its_profile_and_its_reuse_and_is_told(
+    shop, learn, parcels
+):
+    split = {"kind": "time", "holdout": "14d"}
+    whole = learn(parcels, split=split)
+    later = shop.step(run_id="run2")
+    record = shop.train(later, shop.features(later, parcels), split=split, window="30d")
+    assert (whole.rows, record.rows) == (344, 120)
+    assert record.holdout == whole.holdout
+    first = parcels["seen"][400 - 56 - 120]
+    assert (whole.since, record.since) == (None, first.to_pydatetime())
+    assert record.data_version != whole.data_version
+    assert record.because.endswith("Learned from the newest 30d: 224 older rows were left out.")
+    assert whole.shown["training window"].value == "all history"
+    assert record.shown["training window"].value == f"the newest 30d, from {first:%Y-%m-%d} on"
+    run = client_of(shop.bench).get_run(record.mlflow_run_id)
+    assert (run.data.params["window"], run.data.metrics["rows.train"]) == ("30d", 120)
+    profile = read_reference(shop.bench.tracking.download(record.model_uri))
+    assert profile.rows == 120 + 56
+    stages = [
+        build_stage(
+            shop.step().model,
+            TrainSpec(estimator=BOOSTED, **window),
+            functions=(),
+            reference_window=pd.Timedelta(days=7),
+        )
+        for window in ({}, {"window": "30d"}, {"window": "60d"})
+    ]
+    assert "window" not in stages[0].settings["spec"]
+    told = [json.dumps(one.settings) for one in stages]
+    assert len(set(told)) == 3
 
 
 def test_the_stage_is_identified_by_its_features(shop, parcels):

@@ -6,7 +6,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,10 +13,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from mlops_dagster.clock import wall_now
 from mlops_dagster.errors import DataNotFitError, MlopsError, StoreError
 from mlops_dagster.scoring.questions import Question
 from mlops_dagster.serve.endpoint import payload
-from mlops_dagster.serve.endpoint.answering import Answered, Asked
+from mlops_dagster.serve.endpoint.answering import Answered, Asked, new_id
 from mlops_dagster.serve.endpoint.batching import QueueFullError
 from mlops_dagster.serve.endpoint.feedback import read_feedback
 from mlops_dagster.serve.endpoint.metrics import CONTENT_TYPE, Seen
@@ -79,7 +79,7 @@ def _guarded(
 ) -> Callable[[Request], Awaitable[Response]]:
     async def guard(request: Request) -> Response:
         began = time.monotonic()
-        request.state.id = uuid4().hex
+        request.state.id = new_id(wall_now())
         try:
             if token and path not in OPEN_PATHS and not _knows(request, token):
                 response = refusal(request, 401, "A bearer token is needed.")

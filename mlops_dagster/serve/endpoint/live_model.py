@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mlops_dagster.errors import MlopsError, StoreError, first_line
 from mlops_dagster.records import BARRED_TAG, CANARY_TAG
+from mlops_dagster.scoring.accelerated import accelerated
 from mlops_dagster.scoring.loader import ScoringModel, load_verified
 from mlops_dagster.scoring.questions import InputSchema, schema_of
 from mlops_dagster.stores.registry import CHALLENGER, CHAMPION, ModelVersion, Registry
@@ -152,7 +153,7 @@ def load(registry: Registry, wanted: ModelVersion) -> Loaded:
     refuse_other_requirements(wanted, folder)
     model = load_verified(registry, wanted)
     model.check_example()
-    return Loaded(model=model, schema=schema_of(model))
+    return Loaded(model=accelerated(registry, wanted, model), schema=schema_of(model))
 
 
 def refuse_other_requirements(wanted: ModelVersion, folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""The page of a monitored model: one HTML file that needs nothing but a browser."""
