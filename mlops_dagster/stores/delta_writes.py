@@ -130,7 +130,7 @@ def put(base: Opened, change: Change, note: CommitNote) -> None:
     grown = set(change.rows.column_names) - set(base.stored.schema.names)
     write_deltalake(
         base.table,
-        change.rows,
+        _in_one_piece(change.rows),
         mode="append" if change.kind == "append" else "overwrite",
         schema_mode="overwrite" if change.kind == "overwrite" else "merge" if grown else None,
         predicate=change.condition or None,
@@ -142,8 +142,13 @@ def create(uri: str, change: Change, note: CommitNote) -> None:
     """Make the table with its first commit; one that is there already is an error."""
     write_deltalake(
         uri,
-        change.rows,
+        _in_one_piece(change.rows),
         mode="error",
         configuration=_CONFIGURATION,
         commit_properties=note.properties(),
     )
+
+
+def _in_one_piece(rows: pa.Table) -> pa.Table:
+    """Keep the rows' order: delta-rs deals several chunks out to its threads, whichever is free."""
+    return rows.combine_chunks() if any(one.num_chunks > 1 for one in rows.columns) else rows

@@ -90,6 +90,17 @@ def test_writers_at_once_lose_no_row_and_no_state(tables):
     assert_true_to_its_rows(tables, said)
 
 
+@pytest.mark.parametrize("write", ["overwrite", "append"])
+def test_rows_that_come_in_many_chunks_keep_their_order(tables, write):
+    many = pa.concat_tables(
+        [pa.table({"id": range(start, start + 50)}) for start in range(0, 1_000, 50)]
+    )
+    for time in range(8):
+        name = f"{NAME}{time}"
+        getattr(tables, write)(name, many)
+        assert tables.dataset(name).to_table()["id"].to_pylist() == list(range(1_000))
+
+
 def test_merges_at_once_lose_no_row(tables):
     tables.append(NAME, ROWS)
     start = threading.Barrier(3)
