@@ -2,6 +2,7 @@
 
 import math
 from functools import reduce
+from zlib import crc32
 
 from mlops_dagster.metrics.limits import FEWEST_WINDOWS, Calibration, calibrate, limit_over_time
 from mlops_dagster.monitor.pairs import Counts, Pair, pair_of_nulls, pair_of_values
@@ -34,8 +35,14 @@ class Limits:
         near = pair.rows if pair.has_rare_cells else 1 << (pair.rows.bit_length() - 1)
         key = (pair.name, pair.reference, near)
         if key not in self._calibrations:
-            drawn = calibrate(pair.reference, near, distance=pair.widest.distance)
-            self._calibrations[key] = drawn
+            self._calibrations[key] = calibrate(
+                pair.reference,
+                near,
+                distance=pair.widest.distance,
+                steps=pair.steps or pair.has_rare_cells,
+                # Each column its own: bad luck of one draw must not move all limits at once.
+                seed=crc32(pair.name.encode()),
+            )
         return self._calibrations[key].limit(pair.rows, quantile=quantile)
 
     def over_time(self, pair: Pair, *, quantile: float) -> float | None:

@@ -51,6 +51,17 @@ def test_many_rows_are_drawn_faster_with_the_same_limits(distance, monkeypatch):
         )
 
 
+@pytest.mark.parametrize("distance", [jensen_shannon, moved])
+def test_a_smooth_limit_is_no_matter_of_one_draw(distance):
+    quantile = per_test(0.01, tests=30)
+    drawn = [calibrate(EVEN, 500, distance=distance, steps=False, seed=seed) for seed in range(12)]
+    found = np.array([one.limit(500, quantile=quantile) for one in drawn])
+    chance = np.random.default_rng(3)
+    sides = [chance.multinomial(rows, EVEN / EVEN.sum(), size=100_000) for rows in (100_000, 500)]
+    assert 0.98 < found.mean() / np.quantile(distance(*sides), quantile) < 1.08
+    assert found.std() / found.mean() < 0.03
+
+
 def test_the_same_seed_gives_the_same_limit():
     assert calibrate(EVEN, 500, distance=moved) == calibrate(EVEN, 500, distance=moved)
 
