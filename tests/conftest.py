@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 from pathlib import Path
 from uuid import uuid4
@@ -17,6 +18,12 @@ from mlops_dagster.workbench import Workbench
 SERVER = sa.URL.create(
     "postgresql+psycopg", username="postgres", host="127.0.0.1", port=5432, database="test"
 )
+
+
+def pytest_configure() -> None:
+    """Let children be ended: a suite in the background ignores SIGINT, and Dagster then SIGTERM too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -1,6 +1,7 @@
 """Records in a folder and in fsspec's memory."""
 
 import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from uuid import uuid4
 
 import pytest
@@ -44,8 +45,9 @@ def test_an_unknown_kind_of_address_is_a_store_error():
 
 def test_of_processes_that_write_one_file_at_once_one_wins(tmp_path):
     path = tmp_path / "one" / "file"
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        won = pool.starmap(create_file, [(path, str(n).encode() * 1000) for n in range(12)])
+    said = [str(number).encode() * 1000 for number in range(12)]
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
+        won = list(pool.map(create_file, [path] * len(said), said))
     assert sum(won) == 1
     assert path.read_bytes() == str(won.index(True)).encode() * 1000
     assert [one.name for one in path.parent.iterdir()] == ["file"]
