@@ -85,7 +85,8 @@ class Snapshot(Record):
     """Rows at rest: `raw_data`, `validated_data`, `predictions`.
 
     `through` is the last batch number inside, `new_rows` what this step added, `newest` the largest
-    event time. `lookups` are the second tables as they stood with it.
+    event time. `lookups` are the second tables as they stood with it. `source_state` is what the source
+    told before it was read; raw_data has it, unless the source cannot tell.
     """
 
     table: TableRef
@@ -93,6 +94,7 @@ class Snapshot(Record):
     through: int
     newest: datetime | None = None
     lookups: dict[str, TableRef] = field(default_factory=dict)
+    source_state: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

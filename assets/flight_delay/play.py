@@ -1,5 +1,6 @@
 """Play time: move the clock, let the sensors look, run what they ask for. As the daemon does, at once."""
 
+import gc
 import logging
 import os
 import shutil
@@ -62,6 +63,7 @@ class Player:
         self.bench: Workbench = WORKBENCH.open()
         self.cursors: dict[str, str | None] = {}
         self.began = time.monotonic()
+        gc.freeze()  # what is loaded now stays: looking it through again and again takes seconds
 
     def run(self, job: str, *, tags: dict[str, str] | None = None) -> dg.ExecuteInProcessResult:
         """Run one of the model's jobs, whatever becomes of it."""

@@ -1,11 +1,13 @@
 """Brings what is new at a model's source into its table, in one commit with the cursor."""
 
 import json
+from dataclasses import replace
 
 import pyarrow as pa
 
 from mlops_dagster.declaration import ModelIdentity, Task
 from mlops_dagster.ingest import cursor, sources
+from mlops_dagster.ingest.arrivals import source_state
 from mlops_dagster.ingest.columns import together
 from mlops_dagster.ingest.cursor import Since
 from mlops_dagster.ingest.news import judge_source, told
@@ -38,6 +40,7 @@ def run(context: StepContext, spec: IngestSpec, *, source_rows: object = None) -
         target = _own_target(context, spec)
         before = tables.latest(target.table)
         since = _since(target, before, spec)
+        state = source_state(context.model, spec)  # before the rows: what comes between is new
         given = together(
             sources.read(spec.source, since=since, where=target.where, value=source_rows),
             where=target.where,
@@ -48,7 +51,8 @@ def run(context: StepContext, spec: IngestSpec, *, source_rows: object = None) -
         }
         lookups = {name: _commit(tables, other).ref for name, other in others.items()}
         after = _commit(tables, plan)
-    return _snapshot(context, spec, plan=plan, after=after, lookups=lookups)
+    found = _snapshot(context, spec, plan=plan, after=after, lookups=lookups)
+    return replace(found, source_state=state)
 
 
 def _own_target(context: StepContext, spec: IngestSpec) -> Target:

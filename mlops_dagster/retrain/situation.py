@@ -57,12 +57,13 @@ def read_arrival(
     asked = bench.operations.decisions(model.name, model.segment, action="update")
     about_state = [one for one in asked if mark_of(model, one).startswith("state:")]
     seen = next((one for one in about_state if took_in(one)), None)
+    by_hand = state is not None and taken_in_by_hand(bench, model, raw, state, about_state)
     marks = [mark_of(model, one) for one in asked]
     overdue = [mark.removeprefix("overdue:") for mark in marks if mark.startswith("overdue:")]
     return Arrival(
         now=bench.clock.now(),
         state=state,
-        seen=mark_of(model, seen).removeprefix("state:") if seen else None,
+        seen=state if by_hand else mark_of(model, seen).removeprefix("state:") if seen else None,
         asked=state_tried(model, asked[:1], sensor=sensor),
         newest=raw.newest if raw else None,
         max_age=max_age,
@@ -70,6 +71,22 @@ def read_arrival(
         open_run=open_run,
         overdue_asked_for=overdue[0] if overdue else None,
     )
+
+
+def taken_in_by_hand(
+    bench: Workbench,
+    model: ModelIdentity,
+    raw: Snapshot | None,
+    state: str,
+    asked: Sequence[Decision],
+) -> bool:
+    """Tell whether a run that no sensor asked for took this state in, and its rows were accepted."""
+    if raw is None or raw.source_state != state:
+        return False
+    if any(mark_of(model, one) == f"state:{state}" for one in asked):
+        return False  # what became of the run that was asked for tells more
+    validated = accepted(bench, model, "validated_data", Snapshot)
+    return validated is not None and validated.through >= raw.through
 
 
 def mark_of(model: ModelIdentity, decision: Decision) -> str:

@@ -417,6 +417,7 @@ def test_a_source_tells_by_its_state_whether_there_is_something_new(open_step, t
     table = IngestSpec(source={"kind": "sql", "url": url, "table": "orders"}, cursor="at")
     write_sqlite(tmp_path / "orders.db", frame(1))
     first = source_state(model, table)
+    assert run(open_step(), table).source_state == first
     write_sqlite(tmp_path / "orders.db", frame(2))
     assert source_state(model, table) != first
 

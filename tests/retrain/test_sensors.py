@@ -119,15 +119,17 @@ class Scene:
     def pass_time(self, **length: int) -> None:
         self.clock.set(self.clock.now() + timedelta(**length))
 
-    def accept_rows(self, count: int, *, newest: datetime = NOW) -> None:
+    def accept_rows(
+        self, count: int, *, newest: datetime = NOW, state: str | None = None, waiting: int = 0
+    ) -> None:
         ids = list(range(count))
         rows = pa.table({"id": ids, "left": pa.array([1.0] * count)})
         table = self.bench.tables.overwrite("churn/all/validated_data", rows)
-        for noun in ("raw_data", "validated_data"):
+        for noun, through in (("raw_data", 1 + waiting), ("validated_data", 1)):
             record = Snapshot(
                 model="churn", segment="all", run_id=f"{uuid4().hex}", made_at=self.clock.now(),
                 recorded_at=wall_now(), data_version=table.ref.digest, table=table.ref,
-                new_rows=count, through=1, newest=newest,
+                new_rows=count, through=through, newest=newest, source_state=state,
             )  # fmt: skip
             address = RecordAddress(
                 model="churn", segment="all", noun=noun, run_id=record.run_id, step="s"
@@ -258,6 +260,22 @@ def test_a_run_that_somebody_started_by_hand_counts_as_open(scene):
     assert requests == []
     assert "run 01234567 is still open" in reason
     assert len(scene.look("freshness")[0]) == 1
+
+
+def test_what_a_run_by_hand_took_in_is_not_asked_for(scene):
+    scene.accept_rows(3, state="one")
+    [request], _ = scene.look("freshness")
+    assert request.job_name == "churn_retrain"  # the first model, of the rows that are there
+    scene.obey(request)
+    scene.state = "two"
+    [request], _ = scene.look("freshness")
+    assert request.job_name == "churn_update"
+
+
+def test_what_a_run_by_hand_left_unjudged_is_asked_for(scene):
+    scene.accept_rows(3, state="one", waiting=1)
+    [request], _ = scene.look("freshness")
+    assert request.job_name == "churn_update"
 
 
 def test_a_source_without_state_is_asked_again_when_its_age_passed_once_more(scene):
