@@ -13,7 +13,7 @@ FEWEST_WINDOWS = 20
 _LARGEST = 20
 _MANY_ROWS = 20_000
 _COMMON = 100
-_BLOCK = 500
+_BLOCK = 64
 
 
 def per_test(false_alarms: float, *, tests: int) -> float:
@@ -110,10 +110,9 @@ def _redrawn(
         return chance.multinomial(rows, likely, size=draws).astype(np.float64)
     expected = rows * likely
     common = expected >= _COMMON
-    drawn = np.empty((draws, len(likely)))
-    normal = chance.standard_normal((draws, int(common.sum())))
-    drawn[:, common] = normal * np.sqrt(expected[common]) + expected[common]
-    drawn[:, ~common] = chance.poisson(expected[~common], size=(draws, int((~common).sum())))
+    drawn = chance.standard_normal((draws, len(likely))) * np.sqrt(expected) + expected
+    if not common.all():
+        drawn[:, ~common] = chance.poisson(expected[~common], size=(draws, int((~common).sum())))
     return drawn
 
 
