@@ -21,16 +21,10 @@ def prepare() -> None:
 
 
 def run() -> None:
-    """One lifecycle run in process on a persistent instance."""
-    logging.getLogger("dagster").setLevel(logging.CRITICAL)
-    import dagster as dg
+    """Run what a person types: `mlops-dagster run flight_delay`."""
+    from mlops_dagster.cli.main import main
 
-    from assets.flight_delay.definitions import defs
-    from assets.flight_delay.play import QUIET
-
-    job = defs.resolve_job_def("flight_delay_lifecycle")
-    result = job.execute_in_process(instance=dg.DagsterInstance.get(), run_config=QUIET)
-    sys.exit(0 if result.success else 1)
+    main(["run", "flight_delay"])
 
 
 def floor() -> None:
