@@ -93,11 +93,11 @@ def settings(spec: "LifecycleSpec", window: timedelta) -> "DriftSpec":
 def history(bench: "Workbench", spec: "LifecycleSpec") -> "tuple[pa.ChunkedArray, pd.DataFrame]":
     """Read the features of all accepted rows with a known target, and their times.
 
-    Raises: SpecError when the model has no event time, or no run has made features yet.
+    Raises: SpecError when the model has no event time, StoreError when no run has made features yet.
     """
     from mlops_dagster.records import FeatureSet
     from mlops_dagster.scoring.feature_rows import FeatureRows
-    from mlops_dagster.stores.accepted import accepted_record
+    from mlops_dagster.stores.accepted import find_record
 
     if spec.event_time is None:
         message = (
@@ -105,10 +105,7 @@ def history(bench: "Workbench", spec: "LifecycleSpec") -> "tuple[pa.ChunkedArray
         )
         raise SpecError(message)
     address = (spec.name, spec.segment, "features")
-    made = accepted_record(bench.records, bench.operations, address=address, kind=FeatureSet)
-    if made is None:
-        message = f"{spec.name}: no features yet. Make them: mlops-dagster run {spec.name}"
-        raise SpecError(message)
+    made = find_record(bench.records, bench.operations, address=address, kind=FeatureSet)
     rows = FeatureRows.read(bench.tables, made.table)
     return rows.table[spec.event_time], rows.features()
 

@@ -162,8 +162,9 @@ def find_model(workspace: Path, name: str) -> "LifecycleSpec":
 
 
 def declared_model(name: str) -> "LifecycleSpec":
-    """Find a model among those that were built in this process."""
+    """Find a model, `name` or `name/segment`, among those that were built in this process."""
     known = declared_models()
+    name = name.removesuffix("/all")  # the segment of a model that has none
     if name not in known:
         message = f"There is no model {name!r} in this workspace. {nearest(name, known)}"
         raise SpecError(message)

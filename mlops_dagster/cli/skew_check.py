@@ -96,22 +96,19 @@ def first_instant(bench: "Workbench", since: str | None, window: str | None) -> 
 
 
 def lake_of(bench: "Workbench", spec: "LifecycleSpec") -> "Lake":
-    """Find the accepted rows. Raises: SpecError without a key, or when nothing was accepted yet."""
+    """Find the accepted rows. Raises: SpecError without a key, StoreError when there are none yet."""
     from mlops_dagster.lifecycle import joins_of
     from mlops_dagster.monitor.served import Lake
     from mlops_dagster.records import Snapshot
     from mlops_dagster.scoring.inputs import join_lookups
     from mlops_dagster.scoring.loader import load_verified
-    from mlops_dagster.stores.accepted import accepted_record
+    from mlops_dagster.stores.accepted import find_record
 
     if not spec.key:
         message = f"{spec.name}: no key is declared, which would name an answer's row in the lake."
         raise SpecError(message)
     address = (spec.name, spec.segment, "validated_data")
-    validated = accepted_record(bench.records, bench.operations, address=address, kind=Snapshot)
-    if validated is None:
-        message = f"{spec.name}: no accepted rows yet. Make them: mlops-dagster run {spec.name}"
-        raise SpecError(message)
+    validated = find_record(bench.records, bench.operations, address=address, kind=Snapshot)
     return Lake(
         bench=bench,
         model=spec.identity,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from mlops_dagster.asked_runs import RUN_KEY, key_to_ask
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.deploy.spec import DeploySpec
 from mlops_dagster.errors import MlopsError
@@ -50,14 +51,43 @@ def build_approval_sensor(
                 # One registry that does not answer must not silence the other models.
                 context.log.exception("%s could not be read", model.registered_name)
                 version, because = None, f"{model.address}: {error}"
-            said.append(because)
             if version:
-                requests.append(_request(model, version, because, why="approved"))
+                asked = Asked(model=model, version=version, because=because, why="approved")
+                requests += asked.requests(context.instance, bench)
+            said.append(because)
         return dg.SensorResult(
             run_requests=requests, skip_reason=None if requests else dg.SkipReason(" ".join(said))
         )
 
     return approvals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One run of the job that deploys, asked for until it ran: `why` and `version` name it."""
+
+    model: ModelIdentity
+    version: str
+    because: str
+    why: str
+    config: Mapping[str, Any] | None = None
+
+    def requests(self, instance: dg.DagsterInstance, bench: Workbench) -> list[dg.RunRequest]:
+        """Give the request that is due; none while its run is open, and after it ended."""
+        model = self.model
+        named = f"{self.why}:{model.address}:{self.version}"
+        run_key = key_to_ask(instance, bench, model, named)
+        if run_key is None:
+            return []
+        tags = {MODEL: model.name, SEGMENT: model.segment, RUN_KEY: run_key}
+        return [
+            dg.RunRequest(
+                run_key=run_key,
+                job_name=model.job("deploy"),
+                run_config=self.config,
+                tags=tags | {"mlops_dagster/because": self.because},
+            )
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,23 +138,37 @@ def build_live_sensor(
                 context.log.warning(sight.because)
                 events.append(_told(one, sight))
             if sight.action == "serve":
-                requests.append(
-                    _request(one.model, sight.version, sight.because, why="canary_passed")
+                asked = Asked(
+                    model=one.model,
+                    version=sight.version,
+                    because=sight.because,
+                    why="canary_passed",
                 )
-            if sight.action == "rollback" and one.spec.target.kind != "local":
-                requests.append(_follow(one, sight))
+                requests += asked.requests(context.instance, bench)
+            if follow := _follow(one, bench):
+                requests += follow.requests(context.instance, bench)
         skipped = None if requests else dg.SkipReason(" ".join(said))
         return dg.SensorResult(run_requests=requests, asset_events=events, skip_reason=skipped)
 
     return live
 
 
-def _follow(deployed: Deployed, sight: "Sight") -> dg.RunRequest:
-    """Ask for the step that lets a foreign target follow: it may take longer than a tick may."""
+def _follow(deployed: Deployed, bench: Workbench) -> Asked | None:
+    """Ask for the step that lets a foreign target follow a rollback: a tick may not take so long."""
+    from mlops_dagster.deploy.watch import rolled_back
+
+    model = deployed.model
+    move = rolled_back(bench, model) if deployed.spec.target.kind != "local" else None
+    if move is None:
+        return None
     step = "__".join(deployed.asset.path)
-    config = {"ops": {step: {"config": {"follow": sight.because}}}}
-    why = f"rolled_back_{sight.move}"
-    return _request(deployed.model, sight.version, sight.because, why=why, config=config)
+    return Asked(
+        model=model,
+        version=str(move.from_version),
+        because=f"Version {move.from_version} was rolled back to version {move.to_version}. {move.why}",
+        why=f"rolled_back_{move.id}",
+        config={"ops": {step: {"config": {"follow": move.why}}}},
+    )
 
 
 def _told(deployed: Deployed, sight: "Sight") -> dg.AssetObservation:
@@ -146,19 +190,3 @@ def approved_version(bench: Workbench, model: ModelIdentity) -> tuple[str | None
     if challenger.tags.get(APPROVAL) != "approved":
         return None, f"{model.address}: version {challenger.version} waits for an approval."
     return challenger.version, f"{model.address}: version {challenger.version} was approved."
-
-
-def _request(
-    model: ModelIdentity,
-    version: str,
-    because: str,
-    *,
-    why: str,
-    config: Mapping[str, Any] | None = None,
-) -> dg.RunRequest:
-    return dg.RunRequest(
-        run_key=f"{why}:{model.address}:{version}",
-        job_name=model.job("deploy"),
-        run_config=config,
-        tags={MODEL: model.name, SEGMENT: model.segment, "mlops_dagster/because": because},
-    )

@@ -23,15 +23,11 @@ QUALITY = frozenset({"performance"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """What was seen and done: `serve` asks for a deployment, `stop` and `rollback` were incidents.
-
-    `move` is the number of a rollback in the ledger.
-    """
+    """What was seen and done: `serve` asks for a deployment, `stop` and `rollback` were incidents."""
 
     action: Literal["none", "step", "serve", "stop", "rollback"]
     because: str
     version: str = ""
-    move: int | None = None
 
 
 def watch(bench: Workbench, model: ModelIdentity, spec: DeploySpec) -> Sight:
@@ -77,7 +73,14 @@ def _bake(
     if spec.target.kind != "local":
         because += f" The job {model.job('deploy')} lets the deployment follow."
     _incident(bench, model, version, because, health=live, action="rollback")
-    return Sight(action="rollback", because=because, version=version, move=move.id)
+    return Sight(action="rollback", because=because, version=version)
+
+
+def rolled_back(bench: Workbench, model: ModelIdentity) -> Move | None:
+    """Tell the rollback by the watch that what serves stands on; None when another move came after."""
+    moves = changes(bench.operations, model.name, model.segment)
+    last = moves[-1] if moves else None
+    return last if last and last.kind == "rollback" and last.who == WATCH else None
 
 
 def _labelled_loss(bench: Workbench, model: ModelIdentity, last: Move) -> str:

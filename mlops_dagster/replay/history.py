@@ -14,7 +14,7 @@ from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.errors import SpecError
 from mlops_dagster.records import FeatureSet
 from mlops_dagster.scoring.feature_rows import FeatureRows
-from mlops_dagster.stores.accepted import accepted_record
+from mlops_dagster.stores.accepted import find_record
 from mlops_dagster.workbench import Workbench
 
 Places = npt.NDArray[np.int64]
@@ -63,16 +63,13 @@ class History:
     def read(cls, bench: Workbench, model: ModelIdentity, delay: LabelDelay) -> "History":
         """Read the accepted features.
 
-        Raises: SpecError when the model has no event time, or nothing was made yet.
+        Raises: SpecError when the model has no event time, StoreError when nothing was made yet.
         """
         if model.event_time is None:
             message = f"{model.name}: no event_time is declared, so there is no history to play."
             raise SpecError(message)
         address = (model.name, model.segment, "features")
-        made = accepted_record(bench.records, bench.operations, address=address, kind=FeatureSet)
-        if made is None:
-            message = f"{model.name}: no features yet. Make them: mlops-dagster run {model.name}"
-            raise SpecError(message)
+        made = find_record(bench.records, bench.operations, address=address, kind=FeatureSet)
         read = FeatureRows.read(bench.tables, made.table)
         rows = FeatureRows(table=read.table.sort_by(model.event_time))
         times = as_utc(rows.column(model.event_time))

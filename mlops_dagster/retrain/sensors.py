@@ -13,21 +13,19 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_dagster.asked_runs import (
+    RUN_KEY,
+    attempt_due,
+    attempt_key,
+    last_attempt,
+    worth_a_retry,
+)
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.errors import MlopsError
 from mlops_dagster.records import Decision
 from mlops_dagster.resources import MODEL, SEGMENT, WorkbenchResource, status_of
 from mlops_dagster.retrain.arrivals import decide_update, source_failed
-from mlops_dagster.retrain.open_runs import (
-    RUN_KEY,
-    asked_by_others,
-    attempt_due,
-    attempt_key,
-    last_attempt,
-    open_run,
-    took_in,
-    worth_a_retry,
-)
+from mlops_dagster.retrain.open_runs import asked_by_others, open_run, took_in
 from mlops_dagster.retrain.policy import decide
 from mlops_dagster.retrain.situation import read_arrival, read_situation
 from mlops_dagster.retrain.spec import RetrainSpec
@@ -154,7 +152,7 @@ def look_at_source(tick: Tick) -> Decision:
 
 def was_taken_in(tick: Tick, decision: Decision) -> bool:
     """Tell whether a run that was asked for saw the source's rows to their end."""
-    attempt = last_attempt(tick.instance, decision)
+    attempt = last_attempt(tick.instance, decision.run_key)
     return took_in(tick.bench, tick.watched.model, attempt.run)
 
 
@@ -211,16 +209,16 @@ def repeat_unstarted(tick: Tick) -> Decision | None:
 def again_of(tick: Tick, decision: Decision) -> Decision | None:
     """Give the decision with the key of its next attempt, if another attempt is due."""
     model, bench = tick.watched.model, tick.bench
-    attempt = last_attempt(tick.instance, decision)
+    attempt = last_attempt(tick.instance, decision.run_key)
     if attempt.run is None:
         return decision
     if not worth_a_retry(tick.instance, bench, model, attempt.run):
         return None
     number = attempt.number + 1
-    due = attempt_due(decision, number)
+    due = attempt_due(decision.at, number)
     if due is None or bench.clock.now() < due or open_run(tick.instance, bench, model):
         return None
-    return replace(decision, run_key=attempt_key(decision, number))
+    return replace(decision, run_key=attempt_key(decision.run_key, number))
 
 
 def request_of(model: ModelIdentity, decision: Decision) -> dg.RunRequest:

@@ -19,8 +19,10 @@ _CHANGED = f"raise ImportError({_MARK!r} + __name__)\n"
 # Runs in a fresh interpreter: the user's project is not on its path, and where his modules and ours
 # would be found stand modules that refuse to be imported.
 _ALONE = """
-import json, os, sys
+import gc, json, os, sys
 from pathlib import Path
+
+gc.disable()  # it lives for seconds, and half of one went into sifting loaded libraries
 
 import mlflow.pyfunc
 import pandas as pd

@@ -15,10 +15,12 @@ def find_record(
     operations: Operations,
     *,
     address: tuple[str, str, str],
-    runs: Sequence[str],
+    runs: Sequence[str] = (),
     kind: type[R],
 ) -> R:
     """Read the record of (model, segment, noun) for a run. `runs` is the run, then those it continues.
+
+    Without `runs` it is the accepted one.
 
     Raises: StoreError when nothing was accepted yet.
     """
@@ -30,8 +32,8 @@ def find_record(
     pointer = operations.pointer(model, segment, noun)
     if pointer is None:
         message = (
-            f"{model}/{segment}/{noun}: there is no accepted record yet. "
-            f"Materialize {noun} first, or run the job {model}_lifecycle."
+            f"{model}/{segment}/{noun}: there is no accepted record yet. Materialize {noun} first, or "
+            f"run the whole life once: mlops-dagster run {model}/{segment}"
         )
         raise StoreError(message)
     return records.read(pointer.path, kind)

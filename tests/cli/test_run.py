@@ -2,7 +2,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from mlops_dagster.cli.location import dagster_home, load_locations
+from mlops_dagster.cli.location import dagster_home, declared_model, load_locations
 from mlops_dagster.cli.run import find_job, run_job
 from mlops_dagster.errors import SpecError
 
@@ -103,6 +103,12 @@ def write_location(folder, code: str) -> None:
     (folder / "workspace.yaml").write_text(
         "load_from:\n  - python_file: {relative_path: place_of_jobs.py}\n"
     )
+
+
+def test_a_model_without_segments_is_found_by_its_whole_address_too():
+    from assets.flight_delay.definitions import flight_delay
+
+    assert declared_model("flight_delay/all") == declared_model("flight_delay") == flight_delay
 
 
 def test_a_location_that_does_not_load_is_named_with_its_error(tmp_path):

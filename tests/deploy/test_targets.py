@@ -240,6 +240,8 @@ def test_after_a_rollback_by_the_watch_the_deployment_follows(bench, registry, p
             instance=instance, resources={WORKBENCH_KEY: resources[WORKBENCH_KEY]}
         )
         [asked_for] = sensor.evaluate_tick(context).run_requests
+        [until_it_ran] = sensor.evaluate_tick(context).run_requests
+    assert until_it_ran.run_key == asked_for.run_key
     assert champion_of(bench, MODEL) == "1"
     assert target_of(bench, MODEL, spec).live() == "2"
     dg.validate_run_config(job, asked_for.run_config)

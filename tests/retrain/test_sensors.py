@@ -8,11 +8,11 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
+from mlops_dagster import asked_runs
 from mlops_dagster.clock import ReplayClock, wall_now
 from mlops_dagster.declaration import ModelIdentity, Task
 from mlops_dagster.records import Finding, Outcome, Snapshot
 from mlops_dagster.resources import MODEL, SEGMENT, WORKBENCH_KEY, WorkbenchResource
-from mlops_dagster.retrain import open_runs
 from mlops_dagster.retrain.sensors import Watched, build_drift_sensor, build_freshness_sensor
 from mlops_dagster.retrain.spec import RetrainSpec
 from mlops_dagster.stores.accepted import accept
@@ -218,7 +218,7 @@ def test_a_run_that_was_killed_is_tried_again_once_it_was_silent_for_a_while(sce
     assert requests == []
     assert f"run {run.run_id[:8]} is still open" in reason
     later = wall_now() + timedelta(minutes=11)
-    monkeypatch.setattr(open_runs, "wall_now", lambda: later)
+    monkeypatch.setattr(asked_runs, "wall_now", lambda: later)
     with scene.bench.operations.hold(f"run:churn/all:{run.run_id}", holder=run.run_id):
         assert scene.look("freshness")[0] == []
     [again], _ = scene.look("freshness")
