@@ -12,45 +12,31 @@ import pyarrow.dataset as pads
 
 from mlops_dagster.duck import connect
 from mlops_dagster.errors import DataNotFitError
-from mlops_dagster.stores.content import (
-    NOTHING,
-    ContentSum,
-    Hashed,
-    content_sum,
-    counted,
-    sum_batches,
-)
+from mlops_dagster.stores.content import ContentSum, content_sum, counted, sum_batches
 from mlops_dagster.stores.covers import Cover, cover_by, quoted_name, smallest_cover
 from mlops_dagster.stores.schemas import fitted, storable
-from mlops_dagster.stores.streams import stream
 
 _PLACE = "_mlops_place"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """`rows` come, what sums to `removed` goes. `condition` is SQL: which rows are replaced.
-
-    `hashed` names columns of `rows` whose hashes are in another one already.
-    """
+    """`rows` come, what sums to `removed` goes. `condition` is SQL: which rows are replaced."""
 
     kind: Literal["append", "replace", "overwrite"]
     rows: pa.Table
     removed: ContentSum = field(default_factory=ContentSum)
     condition: str = ""
-    hashed: Hashed = field(default_factory=dict)
 
     @property
     def added(self) -> ContentSum:
         """The sum of the rows that come."""
-        return content_sum(self.rows, hashed=self.hashed)
+        return content_sum(self.rows)
 
 
-def plan_append(
-    name: str, rows: pa.Table, stored: pads.Dataset | None, *, hashed: Hashed = NOTHING
-) -> Change:
+def plan_append(name: str, rows: pa.Table, stored: pads.Dataset | None) -> Change:
     """Plan to add rows."""
-    return Change(kind="append", rows=fitted_or_new(name, rows, stored), hashed=hashed)
+    return Change(kind="append", rows=fitted_or_new(name, rows, stored))
 
 
 def plan_overwrite(
@@ -119,7 +105,7 @@ def sum_dataset(stored: pads.Dataset, *, filter_by: pc.Expression | None = None)
     names = [column.name for column in counted(stored.schema)]
     if not names:
         return ContentSum(rows=stored.count_rows(filter=filter_by))
-    return sum_batches(stream(stored, columns=names, where=filter_by))
+    return sum_batches(stored.to_batches(columns=names, filter=filter_by))
 
 
 def _check_inside(name: str, rows: pa.Table, where: Mapping[str, str | int]) -> list[Cover]:
