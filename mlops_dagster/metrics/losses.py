@@ -86,11 +86,10 @@ class LossSketch:
             rows=rows, mean=mean, sd=math.sqrt(max(squares / rows - mean**2, 0.0)), skew=0.0
         )
 
-    @property
-    def wobble(self) -> Wobble | None:
-        """Tell how far one more window is from this mean beyond chance; None with fewer than 20."""
+    def wobble(self, *, fewest: int = FEWEST_WINDOWS) -> Wobble | None:
+        """Tell how far one more window is from this mean beyond chance; None with fewer windows."""
         count = len(self.windows)
-        if count < FEWEST_WINDOWS:
+        if count < fewest:
             return None
         seen = float(np.var(self.windows, ddof=1))
         found = wobble_of(seen, self.within, windows=count)

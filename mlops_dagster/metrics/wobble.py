@@ -1,27 +1,34 @@
 """How far windows are apart anyway, beyond chance: what a limit allows for besides the rows' own chance."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Literal
+
+from mlops_dagster.metrics.limits import FEWEST_WINDOWS
+
+# Fewer windows of one part tell nothing; of several parts together they may.
+FEWEST_OF_A_PART = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wobble:
     """How far a window is off by more than chance, as a standard deviation, and how many tell it.
 
-    `own` tells that the windows are the subject's own ones, not those of all rows.
+    `of` tells whose windows they are: of one slice, of all slices of a column, or of all rows.
     """
 
     sd: float
     windows: int
-    own: bool = True
+    of: Literal["slice", "slices", "all"] = "slice"
 
     def times(self, scale: float) -> "Wobble":
         """Bring it to another unit."""
         return replace(self, sd=self.sd * scale)
 
-    def borrowed(self) -> "Wobble":
-        """The same, as it is lent to a part of the rows."""
-        return replace(self, own=False)
+    def of_all(self) -> "Wobble":
+        """The same, as all rows lend it to a part."""
+        return replace(self, of="all")
 
     def widen(self, reach: float, *, quantile: float) -> float:
         """Tell how far off one may be by chance, which reaches so far at this quantile, and by wobble.
@@ -36,9 +43,13 @@ class Wobble:
     @property
     def told(self) -> str:
         """What a limit with it allows for."""
-        if self.own:
-            return f"how this slice's {self.windows} windows differ from the others' anyway"
-        return f"how the {self.windows} windows of all rows differ anyway"
+        match self.of:
+            case "slice":
+                return f"how this slice's {self.windows} windows differ from the others' anyway"
+            case "slices":
+                return f"how the slices' {self.windows} windows differ from the others' anyway"
+            case "all":
+                return f"how the {self.windows} windows of all rows differ anyway"
 
 
 def wobble_of(
@@ -52,3 +63,16 @@ def wobble_of(
     mean = by_chance if of_means is None else min(of_means, by_chance)
     root = math.sqrt(max(squares**2 - 4 * (by_chance - mean) * mean, 0.0))
     return Wobble(sd=math.sqrt(max((squares + root) / 2 - mean, 0.0)), windows=windows)
+
+
+def together(own: Wobble | None, parts: Iterable[Wobble | None]) -> Wobble | None:
+    """Take what all parts tell together, and no less than a part's own few windows do.
+
+    None with fewer than 20 windows in all.
+    """
+    known = [one for one in parts if one]
+    windows = sum(one.windows for one in known)
+    if windows < FEWEST_WINDOWS:
+        return None
+    usual = math.sqrt(sum(one.sd**2 for one in known) / len(known))
+    return Wobble(sd=max(usual, own.sd if own else 0.0), windows=windows, of="slices")

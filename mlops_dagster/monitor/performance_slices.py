@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlops_dagster.declaration import ModelIdentity
-from mlops_dagster.metrics.limits import per_test
+from mlops_dagster.metrics.limits import FEWEST_WINDOWS, per_test
 from mlops_dagster.metrics.losses import LossSketch, loss_name
-from mlops_dagster.metrics.wobble import Wobble
+from mlops_dagster.metrics.wobble import FEWEST_OF_A_PART, Wobble, together
 from mlops_dagster.monitor.measured import TOO_FEW, LossVerdict, Measured, SliceMeasured
 from mlops_dagster.monitor.spec import SAFE_ROWS, PerformanceSpec
 from mlops_dagster.records import Outcome
@@ -106,7 +106,7 @@ def _allowed(one: SliceMeasured, before: LossSketch, beside: Beside, *, quantile
         reach = math.hypot(reach, scale * (then.limit(now.rows, quantile=quantile) - then.mean))
     if rose:
         allows.append(f"what all other rows rose by ({then.mean:.4f} to {now.mean:.4f})")
-    wobble = before.wobble or _lent(before, beside.before)
+    wobble = _wobble(one, before, beside)
     if wobble is None:
         allows.append(f"chance alone: {TOO_FEW}")
     else:
@@ -116,12 +116,22 @@ def _allowed(one: SliceMeasured, before: LossSketch, beside: Beside, *, quantile
     return Allowed(before.mean + rose + reach, f"The limit allows for {told}.")
 
 
-def _lent(before: LossSketch, whole: LossSketch | None) -> Wobble | None:
-    """The wobble of all rows, in the slice's own standard deviations."""
-    found = whole.wobble if whole else None
-    if whole is None or found is None or not whole.sd:
+def _wobble(one: SliceMeasured, before: LossSketch, beside: Beside) -> Wobble | None:
+    """The slice's own where it has enough windows, else that of its column's, else that of all rows."""
+    if not before.sd:
         return None
-    return found.times(before.sd / whole.sd).borrowed()
+    own = _in_sd(before, fewest=FEWEST_OF_A_PART)
+    if own is None or own.windows < FEWEST_WINDOWS:
+        column = [each for each in beside.measured.slices if each.column == one.column]
+        parts = (_in_sd(each.before, fewest=FEWEST_OF_A_PART) for each in column if each.before)
+        lent = _in_sd(beside.before, fewest=FEWEST_WINDOWS) if beside.before else None
+        own = together(own, parts) or (lent.of_all() if lent else None)
+    return own.times(before.sd) if own else None
+
+
+def _in_sd(losses: LossSketch, *, fewest: int) -> Wobble | None:
+    found = losses.wobble(fewest=fewest)
+    return found.times(1 / losses.sd) if found and losses.sd else None
 
 
 def _unjudged(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mlops_dagster.metrics.limits import FEWEST_WINDOWS
-from mlops_dagster.metrics.wobble import Wobble
+from mlops_dagster.metrics.wobble import FEWEST_OF_A_PART, Wobble, together
 from mlops_dagster.monitor.drift import CHANCE_ONLY
 from mlops_dagster.monitor.limits import NULLS, Limits
 from mlops_dagster.monitor.pairs import Pair, pair_of_values
@@ -33,33 +33,50 @@ def _apart(before: TableProfile, now: TableProfile) -> float:
 class SliceLimits(Limits):
     """The limits of one slice's answers beside all others', drawn or measured once.
 
-    Its own windows tell how it moves otherwise than the rest; where these are too few, how `whole`
-    moves from window to window stands for it, which is more.
+    Its own windows tell how it moves otherwise than the rest. Where these are too few, those of its
+    `column` do together, itself among them; else how `whole` moves from window to window, which is more.
     """
 
     def __init__(
-        self, before: Beside, spec: DriftSpec, *, past: Sequence[Beside], whole: Limits | None
+        self,
+        before: Beside,
+        spec: DriftSpec,
+        *,
+        past: Sequence[Beside],
+        column: Mapping[str, "SliceLimits"],
+        whole: Limits | None,
     ) -> None:
         super().__init__(before.own, spec, apart=True)
         self.before = before
         self._beside = [one for one in past if min(one.own.rows, one.others.rows) >= SAFE_ROWS]
-        self._whole = whole
+        self._column, self._whole = column, whole
         self._known: dict[str, Wobble | None] = {}
+        self._own: dict[str, Wobble | None] = {}
 
     def against(self, now: Beside) -> "LimitsNow":
         """Make the limits of one window."""
         return LimitsNow(self, now)
 
-    def wobble(self, pair: Pair) -> Wobble | None:
+    def wobble(self, name: str) -> Wobble | None:
         """Tell how far one more window is off by more than chance; None when too few tell it."""
-        if pair.name not in self._known:
-            self._known[pair.name] = self._own_wobble(pair) or self._lent(pair)
-        return self._known[pair.name]
+        if name not in self._known:
+            found = self.own_wobble(name)
+            if found is None or found.windows < FEWEST_WINDOWS:
+                parts = (one.own_wobble(name) for one in self._column.values())
+                found = together(found, parts) or self._lent(name)
+            self._known[name] = found
+        return self._known[name]
 
-    def _own_wobble(self, pair: Pair) -> Wobble | None:
+    def own_wobble(self, name: str) -> Wobble | None:
+        """The same by its own windows, however few."""
+        if name not in self._own:
+            pair = self.pair_of(name)
+            enough = len(self._beside) >= FEWEST_OF_A_PART and not name.endswith(NULLS)
+            self._own[name] = self._measured(pair) if pair and enough else None
+        return self._own[name]
+
+    def _measured(self, pair: Pair) -> Wobble:
         count = len(self._beside)
-        if count < FEWEST_WINDOWS or pair.name.endswith(NULLS):
-            return None
         own, others = self._beside[0].own, self._beside[0].others
         for one in self._beside[1:]:
             own, others = merge(own, one.own), merge(others, one.others)
@@ -77,13 +94,13 @@ class SliceLimits(Limits):
         found = self.wobble_in(pair, squares, few=few, windows=count)
         return found.times(max(short, 1.0))
 
-    def _lent(self, pair: Pair) -> Wobble | None:
+    def _lent(self, name: str) -> Wobble | None:
         """The wobble of all answers, where both are measured alike."""
-        same = self._whole.pair_of(pair.name) if self._whole else None
-        if self._whole is None or same is None or same.measure != pair.measure:
+        pair, same = self.pair_of(name), self._whole.pair_of(name) if self._whole else None
+        if self._whole is None or not (pair and same) or same.measure != pair.measure:
             return None
         found = self._whole.wobble_of_windows(same)
-        return found.borrowed() if found else None
+        return found.of_all() if found else None
 
 
 class LimitsNow(Limits):
@@ -107,7 +124,7 @@ class LimitsNow(Limits):
 
     def over_time(self, pair: Pair, *, quantile: float) -> float | None:
         """Tell the distance of chance and wobble together; None when the wobble is not known."""
-        found = self._slice.wobble(self._same(pair))
+        found = self._slice.wobble(pair.name)
         if found is None:
             return None
         # A distance has no sign: half of the alarms are of either side.
@@ -120,8 +137,7 @@ class LimitsNow(Limits):
 
     def told(self, name: str) -> str:
         """Say what the limit of a pair allows for."""
-        pair = self._slice.pair_of(name)
-        found = self._slice.wobble(pair) if pair else None
+        found = self._slice.wobble(name)
         moved = "What all other answers moved by is taken off. " if self.compared else ""
         if found is None:
             return f"{moved}{CHANCE_ONLY}"
@@ -142,8 +158,7 @@ class SlicesLimits:
         if column not in self._made:
             values = self._answers.get(column, {})
             past = windows_beside(values)
-            self._made[column] = {
-                name: SliceLimits(one, spec, past=past[name], whole=self.whole)
-                for name, one in parts_beside(values).items()
-            }
+            made = self._made[column] = {}
+            for name, one in parts_beside(values).items():
+                made[name] = SliceLimits(one, spec, past=past[name], column=made, whole=self.whole)
         return self._made[column]

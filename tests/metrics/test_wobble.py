@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mlops_dagster.metrics.wobble import Wobble, wobble_of
+from mlops_dagster.metrics.wobble import Wobble, together, wobble_of
 
 
 def test_wobble_is_what_is_left_when_chance_is_taken_off():
@@ -30,3 +30,10 @@ def test_a_limit_of_chance_and_wobble_is_passed_about_as_often_as_declared():
 def test_fewer_windows_widen_a_limit_more():
     few, many = (Wobble(sd=0.1, windows=count).widen(0.1, quantile=0.999) for count in (20, 100))
     assert few > many > 0.1
+
+
+def test_parts_tell_together_what_none_has_the_windows_for():
+    parts = [Wobble(sd=sd, windows=10) for sd in (0.3, 0.4)]
+    assert together(parts[0], parts) == Wobble(sd=(0.125) ** 0.5, windows=20, of="slices")
+    assert together(parts[1], parts).sd == 0.4
+    assert together(parts[0], parts[:1]) is None

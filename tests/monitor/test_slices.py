@@ -189,7 +189,7 @@ def test_the_limits_of_a_slice_widen_by_how_its_weeks_differ_from_the_others():
 
 
 def test_too_few_windows_are_said_and_the_limit_is_of_chance_alone():
-    reference, limits = learned(past=12)
+    reference, limits = learned(past=5)
     week = weeks_of(1, np.random.default_rng(8), of=(2,), shift=0.8, flipped=0.3)
     found = performance(reference, week) | drift(reference, limits, week)
     told = found["log_loss: shop=s1"].told
@@ -199,22 +199,34 @@ def test_too_few_windows_are_said_and_the_limit_is_of_chance_alone():
     assert alarms(found, "slice_drift") == ["shop=s2: probability"]
 
 
-def test_a_slice_with_few_windows_borrows_how_those_of_all_rows_differ():
-    reference, limits = learned(wobble=0.3)
+def few_windows(reference, limits, count):
+    """What a model would keep whose slices have so many windows."""
     [before] = reference.slices
-    short = {name: replace(one, windows=one.windows[:10]) for name, one in before.losses.items()}
-    told = performance(
-        replace(reference, slices=(replace(before, losses=short),)),
-        weeks_of(1, np.random.default_rng(9)),
-    )["log_loss: shop=s1"].told
-    assert "for how the 28 windows of all rows differ anyway." in told
+    losses = {
+        name: replace(one, windows=one.windows[:count]) for name, one in before.losses.items()
+    }
     answers = {
-        name: replace(one, windows=one.windows[:10])
+        name: replace(one, windows=one.windows[:count])
         for name, one in reference.slice_answers["shop"].items()
     }
     few = SlicesLimits({"shop": answers}, whole=limits.whole)
-    told = drift(reference, few, weeks_of(1, np.random.default_rng(9)))["shop=s1: probability"].told
-    assert "for how the 29 windows of all rows differ anyway." in told
+    return replace(reference, slices=(replace(before, losses=losses),)), few
+
+
+def test_slices_with_few_windows_tell_together_how_they_differ():
+    reference, few = few_windows(*learned(wobble=0.3), 10)
+    week = weeks_of(1, np.random.default_rng(9))
+    found = performance(reference, week) | drift(reference, few, week)
+    for name in ("log_loss: shop=s1", "shop=s1: probability"):
+        assert "how the slices' 60 windows differ from the others' anyway." in found[name].told
+
+
+def test_where_slices_have_next_to_no_windows_those_of_all_rows_tell_how_they_differ():
+    reference, few = few_windows(*learned(wobble=0.3), 3)
+    week = weeks_of(1, np.random.default_rng(9))
+    found = performance(reference, week) | drift(reference, few, week)
+    assert "how the 28 windows of all rows differ anyway." in found["log_loss: shop=s1"].told
+    assert "how the 29 windows of all rows differ anyway." in found["shop=s1: probability"].told
 
 
 def test_predicted_labels_of_a_slice_are_judged_beside_the_others_too():
