@@ -1,5 +1,6 @@
 """Where work runs: the contract, and the local default of DuckDB and threads."""
 
+import os
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,6 +15,7 @@ from uuid import uuid4
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as pads
+from threadpoolctl import threadpool_limits
 
 from mlops_dagster.errors import DataNotFitError, StoreError, first_line
 
@@ -105,7 +107,12 @@ class LocalCompute:
     ) -> Iterator[Done[Item, Result]]:
         """Apply a function to every item, in order. A failure does not stop the others."""
         waiting = iter(items)
-        pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="mlops_dagster")
+        pool = ThreadPoolExecutor(
+            max_workers=workers,
+            thread_name_prefix="mlops_dagster",
+            initializer=_share_cores,
+            initargs=(workers,),
+        )
         try:
             # Only so many items are taken from the source as keep the workers busy.
             running = deque((item, pool.submit(fn, item)) for item in islice(waiting, 2 * workers))
@@ -134,6 +141,14 @@ class LocalCompute:
         for name, relation in tables.items():
             connection.register(name, relation)
         return connection
+
+
+def _share_cores(workers: int) -> None:
+    """Leave each worker its part of the cores: OpenMP would start a thread for every core in each.
+
+    Threads that wait for one another burn what the others need. It holds for the calling thread alone.
+    """
+    threadpool_limits(max(1, (os.cpu_count() or 1) // workers), user_api="openmp")
 
 
 def _ended(item: Item, future: Future[Result]) -> Done[Item, Result]:

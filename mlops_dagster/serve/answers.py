@@ -15,11 +15,31 @@ from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.scoring.inputs import as_given
 from mlops_dagster.scoring.loader import ScoringModel
 from mlops_dagster.scoring.rows import input_texts, typed_like
+from mlops_dagster.stores.hashes import hash_each
 
 EPOCH = pd.Timestamp(0, tz="UTC")
 NO_TIME = "no-time"
-_ESCAPED = r"[^ !#-\[\]-~]"
+_ESCAPED = np.array([chr(one) in '"\\' or not " " <= chr(one) <= "~" for one in range(256)])
 _NAMED = "%Y-%m-%dT%H:%M:%SZ"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Rows that are to be answered: `named` says of each its id, window, inputs and their digest.
+
+    `inputs` are the same rows as the model takes them.
+    """
+
+    named: pa.Table
+    inputs: pd.DataFrame
+
+    def only(self, wanted: pa.Array | pa.ChunkedArray) -> "Asked":
+        """Keep the rows that are wanted."""
+        chosen = wanted.to_numpy(zero_copy_only=False)
+        if chosen.all():
+            return self
+        kept = self.inputs[chosen].reset_index(drop=True)
+        return Asked(named=self.named.filter(wanted), inputs=kept)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,37 +52,48 @@ class Scorer:
     at: datetime
     seen: Counter[str] = field(default_factory=Counter)
 
-    def score(self, rows: pa.Table) -> pa.Table:
-        """Score rows. Each has an id, its inputs as JSON, the answer, the version and the time."""
-        texts, answer = ask(self.champion, rows)
-        windows = pa.array(self.windows(rows), pa.string())
+    def asked(self, rows: pa.Table) -> Asked:
+        """Name rows, and make the model's inputs of them."""
+        given = as_given(rows)
+        inputs = typed_like(given, self.champion)
+        texts = input_texts(inputs)
+        windows = pa.array(self.windows(rows, given), pa.string())
         named = pc.binary_join_element_wise(
             self.model.address, windows, self.keys(rows, texts), "/"
         )
         kept = [*self.model.key, *([self.model.event_time] if self.model.event_time else [])]
-        count = rows.num_rows
-        return pa.table(
-            {
-                "prediction_id": digests(named),
-                **{name: rows[name] for name in dict.fromkeys(kept) if name in rows.column_names},
-                "window": windows,
-                "inputs": texts,
-                "input_digest": digests(texts),
-                "prediction": pa.Array.from_pandas(answer["prediction"]),
-                "probability": _column(answer, "probability"),
-                "probabilities": _probabilities(answer),
-                "model_version": pa.array([self.champion.version] * count, pa.string()),
-                "role": pa.array(["batch"] * count, pa.string()),
-                "scored_at": pa.array([self.at] * count, pa.timestamp("us", "UTC")),
-            }
-        )
+        table = {
+            "prediction_id": digests(named),
+            **{name: rows[name] for name in dict.fromkeys(kept) if name in rows.column_names},
+            "window": windows,
+            "inputs": texts,
+            "input_digest": digests(texts),
+        }
+        return Asked(named=pa.table(table), inputs=inputs)
 
-    def windows(self, rows: pa.Table) -> list[str]:
+    def answered(self, asked: Asked) -> pa.Table:
+        """Score rows. Each has an id, its inputs as JSON, the answer, the version and the time."""
+        answer, count = self.champion.predict_typed(asked.inputs), asked.named.num_rows
+        at = pa.scalar(self.at, pa.timestamp("us", "UTC"))
+        columns = {
+            "prediction": pa.Array.from_pandas(answer["prediction"]),
+            "probability": _column(answer, "probability"),
+            "probabilities": _probabilities(answer),
+            "model_version": pa.repeat(pa.scalar(self.champion.version, pa.string()), count),
+            "role": pa.repeat(pa.scalar("batch", pa.string()), count),
+            "scored_at": pa.repeat(at, count),
+        }
+        table = asked.named
+        for name, column in columns.items():
+            table = table.append_column(name, column)
+        return table
+
+    def windows(self, rows: pa.Table, given: pd.DataFrame) -> list[str]:
         """Name each row's window by its start, or by the batch it came with when rows have no time."""
         name = self.model.event_time
         if name is None:
             return [f"batch-{number}" for number in rows["_batch"].to_pylist()]
-        return self.windows_of(as_given(rows.select([name]))[name])
+        return self.windows_of(given[name])
 
     def windows_of(self, times: pd.Series) -> list[str]:
         """Name the window that each time falls into."""
@@ -107,8 +138,7 @@ def digest(text: str) -> str:
 
 def digests(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
     """Digest each text as `digest` does."""
-    each = (hashlib.blake2b(one, digest_size=16) for one in texts.cast(pa.binary()).to_pylist())
-    told = b"".join(one.digest() for one in each).hex().encode()
+    told = hash_each(texts).hex().encode()
     ends = np.arange(0, len(told) + 1, 32, dtype=np.int32)
     return pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(told))
 
@@ -118,11 +148,20 @@ def _json_texts(values: pa.Array) -> pa.Array:
     if pa.types.is_integer(values.type):
         return values.cast(pa.string()).fill_null("null")
     text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
-    if text and not values.null_count:
-        odd = pc.any(pc.match_substring_regex(values, _ESCAPED)).as_py()
-        if not odd:
-            return pc.binary_join_element_wise('"', values.cast(pa.string()), '"', "")
+    if text and not values.null_count and not _has_escapes(values):
+        return pc.binary_join_element_wise('"', values.cast(pa.string()), '"', "")
     return pa.array([json.dumps(one, default=str) for one in values.to_pylist()], pa.string())
+
+
+def _has_escapes(values: pa.Array) -> bool:
+    """Tell whether JSON would write any of these texts otherwise than they are."""
+    plain = values.cast(pa.large_string())
+    _, ends, content = plain.buffers()
+    if content is None:
+        return False
+    first, last = np.frombuffer(ends, np.int64)[[plain.offset, plain.offset + len(plain)]]
+    letters = np.frombuffer(content, np.uint8)[first:last]
+    return bool(_ESCAPED[letters].any())
 
 
 def _column(answer: pd.DataFrame, name: str) -> pa.Array:

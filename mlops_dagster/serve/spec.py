@@ -76,7 +76,7 @@ class ServeSpec(Spec):
         description="Length of one window of predictions.",
     )
     chunk_rows: int = Field(
-        default=131_072, ge=1_000, description="Rows scored at a time; memory stays flat in rows."
+        default=65_536, ge=1_000, description="Rows scored at a time; memory stays flat in rows."
     )
     endpoint: EndpointSpec = Field(
         default_factory=EndpointSpec, description="How the live endpoint answers."

@@ -29,7 +29,7 @@ chooses rows to collide: file digests guard what must not be forged.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -37,9 +37,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlops_dagster.stores.hashes import hash_each, mostly_differ
+from mlops_dagster.stores.logical_types import is_bytes, is_text, type_name
+
 Words: TypeAlias = np.ndarray[Any, np.dtype[np.uint64]]
+Hashed: TypeAlias = Mapping[str, str]
+"""A column of text, and the one that has the blake2b-128 of each of its values as hexadecimal digits."""
 
 FORMAT = "v1"
+NOTHING: Hashed = {}
 CHUNK_ROWS = 32_768
 """Rows hashed at once: what fits a processor's cache."""
 
@@ -96,77 +102,27 @@ def digest_of_table(table: pa.Table) -> str:
     return digest_of(table.schema, content_sum(table))
 
 
-def content_sum(table: pa.Table) -> ContentSum:
+def content_sum(table: pa.Table, *, hashed: Hashed = NOTHING) -> ContentSum:
     """Sum the rows of a table."""
     names = [field.name for field in counted(table.schema)]
     if not names:
         return ContentSum(rows=table.num_rows)
-    return sum_batches(table.select(names).to_batches(max_chunksize=CHUNK_ROWS))
+    batches = table.select(names).to_batches(max_chunksize=CHUNK_ROWS)
+    return sum_batches(batches, hashed=hashed)
 
 
-def sum_batches(batches: Iterable[pa.RecordBatch]) -> ContentSum:
+def sum_batches(batches: Iterable[pa.RecordBatch], *, hashed: Hashed = NOTHING) -> ContentSum:
     """Sum the rows of a stream, in flat memory."""
     total = ContentSum()
     for batch in batches:
         for start in range(0, batch.num_rows, CHUNK_ROWS):
-            total += _sum_batch(batch.slice(start, CHUNK_ROWS))
+            total += _sum_batch(batch.slice(start, CHUNK_ROWS), hashed)
     return total
 
 
 def counted(schema: pa.Schema) -> list[pa.Field]:
     """List the columns that a digest depends on."""
     return [field for field in schema if not field.name.startswith("_")]
-
-
-def type_name(kind: pa.DataType) -> str:
-    """Name the logical type of a column, as it enters a digest."""
-    if pa.types.is_dictionary(kind):
-        return type_name(kind.value_type)
-    if pa.types.is_timestamp(kind):
-        return "timestamp" if kind.tz is None else "timestamp_utc"
-    if pa.types.is_decimal(kind):
-        return f"decimal({kind.precision},{kind.scale})"
-    if pa.types.is_nested(kind):
-        return _nested_name(kind)
-    return next((name for name, belongs in _FAMILIES if belongs(kind)), str(kind))
-
-
-def _nested_name(kind: pa.DataType) -> str:
-    if pa.types.is_struct(kind):
-        fields = sorted(f"{field.name}:{type_name(field.type)}" for field in kind)
-        return f"struct<{','.join(fields)}>"
-    if pa.types.is_map(kind):
-        return f"map<{type_name(kind.key_type)},{type_name(kind.item_type)}>"
-    return f"list<{type_name(kind.value_type)}>" if _is_list(kind) else str(kind)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    return any(test(kind) for test in tests)
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    tests = (
-        pa.types.is_binary,
-        pa.types.is_large_binary,
-        pa.types.is_binary_view,
-        pa.types.is_fixed_size_binary,
-    )
-    return any(test(kind) for test in tests)
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    tests = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    return any(test(kind) for test in tests)
-
-
-_FAMILIES = (
-    ("string", _is_text),
-    ("binary", _is_bytes),
-    ("date", pa.types.is_date),
-    ("time", pa.types.is_time),
-    ("duration", pa.types.is_duration),
-)
 
 
 def row_marks(table: pa.Table, *, seed: int = 0) -> Words:
@@ -183,17 +139,17 @@ def row_marks(table: pa.Table, *, seed: int = 0) -> Words:
     return np.concatenate(parts) if parts else np.empty(0, np.uint64)
 
 
-def _sum_batch(batch: pa.RecordBatch) -> ContentSum:
+def _sum_batch(batch: pa.RecordBatch, hashed: Hashed) -> ContentSum:
     own = batch.select([field.name for field in counted(batch.schema)])
     scratch = np.empty(batch.num_rows, np.uint64)
     totals = [
         int(_mix(row_sums + _ROW[lane], lane, scratch).sum(dtype=np.uint64))
-        for lane, row_sums in enumerate(_row_sums(own))
+        for lane, row_sums in enumerate(_row_sums(own, hashed))
     ]
     return ContentSum(totals[0], totals[1], batch.num_rows)
 
 
-def _row_sums(batch: pa.RecordBatch) -> list[Words]:
+def _row_sums(batch: pa.RecordBatch, hashed: Hashed = NOTHING) -> list[Words]:
     sums = [np.zeros(batch.num_rows, np.uint64), np.zeros(batch.num_rows, np.uint64)]
     scratch = np.empty(batch.num_rows, np.uint64)
     for field, column in zip(batch.schema, batch.columns, strict=True):
@@ -201,7 +157,9 @@ def _row_sums(batch: pa.RecordBatch) -> list[Words]:
             continue
         present = column.is_valid().to_numpy(zero_copy_only=False) if column.null_count else None
         seeds = _seeds(field)
-        for lane, words in enumerate(_words(column)):
+        told = hashed.get(field.name)
+        both = _told_words(batch[told]) if told else _words(column)
+        for lane, words in enumerate(both):
             mixed = _mix(words ^ seeds[lane], lane, scratch)
             if present is not None:
                 mixed *= present
@@ -250,7 +208,7 @@ def _words(column: pa.Array) -> tuple[Words, Words]:
 def _as_text(column: pa.Array) -> pa.Array | None:
     """Write what is no number as text or bytes."""
     kind = column.type
-    if _is_text(kind) or _is_bytes(kind):
+    if is_text(kind) or is_bytes(kind):
         return column
     if pa.types.is_decimal(kind):
         return column.cast(pa.string())
@@ -283,13 +241,23 @@ def _float_words(column: pa.Array) -> tuple[Words, Words]:
 
 def _encoded_words(column: pa.Array) -> tuple[Words, Words]:
     """Hash each different value once."""
-    plain = column.cast(pa.large_string() if _is_text(column.type) else pa.large_binary())
+    plain = column.cast(pa.large_string() if is_text(column.type) else pa.large_binary())
+    if not plain.null_count and mostly_differ(plain):
+        return _halves(hash_each(plain))
     encoded = pc.dictionary_encode(plain)
-    contents = encoded.dictionary.cast(pa.large_binary()).to_pylist()
-    hashes = b"".join(hashlib.blake2b(one, digest_size=16).digest() for one in contents)
-    lanes = np.frombuffer(hashes, "<u8").reshape(-1, 2)
+    first, second = _halves(hash_each(encoded.dictionary))
     indices = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
-    return lanes[:, 0][indices], lanes[:, 1][indices]
+    return first[indices], second[indices]
+
+
+def _told_words(column: pa.Array) -> tuple[Words, Words]:
+    """Read hashes that were made before, from a column of 32 hexadecimal digits."""
+    return _halves(bytes.fromhex("".join(column.to_pylist())))
+
+
+def _halves(hashes: bytes) -> tuple[Words, Words]:
+    lanes = np.frombuffer(hashes, "<u8").reshape(-1, 2)
+    return lanes[:, 0], lanes[:, 1]
 
 
 def _json(value: object) -> str | None:

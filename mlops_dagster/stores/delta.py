@@ -34,11 +34,11 @@ from mlops_dagster.stores.delta_writes import (
     refuse_lost_files,
     says_nothing,
 )
+from mlops_dagster.stores.streams import stream
 from mlops_dagster.stores.tables import TableVersion
 
 _STORE = "table store"
 _TRIES = 20
-_READ_AHEAD = 2
 
 
 Plan: TypeAlias = Callable[[Opened | None], Change]
@@ -110,17 +110,17 @@ class DeltaTables:
     ) -> Iterator[pa.RecordBatch]:
         """Stream one version in batches of at most `rows`, in flat memory."""
         dataset = self.dataset(name, version=version)
-        scanner = dataset.scanner(
-            columns=_known(name, dataset.schema, columns),
-            batch_size=rows,
-            batch_readahead=_READ_AHEAD,
-            fragment_readahead=1,
-        )
+        wanted = _known(name, dataset.schema, columns)
         with self._answering(name):
-            yield from (batch for batch in scanner.to_batches() if batch.num_rows)
+            yield from stream(dataset, columns=wanted, rows=rows)
 
     def append(
-        self, name: str, rows: pa.Table, *, state: Mapping[str, str] | None = None
+        self,
+        name: str,
+        rows: pa.Table,
+        *,
+        state: Mapping[str, str] | None = None,
+        hashed: Mapping[str, str] | None = None,
     ) -> TableVersion:
         """Add rows (zero rows commit the state alone). The first write makes the table.
 
@@ -128,7 +128,7 @@ class DeltaTables:
         """
 
         def plan(base: Opened | None) -> Change:
-            return plan_append(name, rows, base.stored if base else None)
+            return plan_append(name, rows, base.stored if base else None, hashed=hashed or {})
 
         return self._write(name, plan, state or {})
 

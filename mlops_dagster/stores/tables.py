@@ -73,10 +73,17 @@ class TableStore(Protocol):
         """Stream one version in batches of at most `rows`, in flat memory."""
 
     def append(
-        self, name: str, rows: pa.Table, *, state: Mapping[str, str] | None = None
+        self,
+        name: str,
+        rows: pa.Table,
+        *,
+        state: Mapping[str, str] | None = None,
+        hashed: Mapping[str, str] | None = None,
     ) -> TableVersion:
         """Add rows (zero rows commit the state alone). The first write makes the table.
 
+        `hashed` names columns of text, each with the column of these rows that has their blake2b-128 as
+        hexadecimal digits: they are not hashed once more for the table's digest.
         Raises: DataNotFitError when a column's type changed; the table is left as it was.
         """
 

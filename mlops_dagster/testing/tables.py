@@ -1,6 +1,8 @@
 # ruff: noqa: S101, D102 - these are tests; their names say what they claim
 """The contract of `TableStore` as tests."""
 
+from hashlib import blake2b
+
 import pyarrow as pa
 import pytest
 
@@ -66,6 +68,12 @@ class TableStoreContract:
         other = tables.append("churn/all/other", ROWS.set_column(2, "_batch", [[7, 8, 9]]))
         assert other.ref.digest == said.ref.digest
         assert tables.read("churn/all/other")["_batch"].to_pylist() == [7, 8, 9]
+
+    def test_hashes_that_come_with_the_rows_make_no_difference(self, tables: TableStore) -> None:
+        told = [blake2b(one.encode(), digest_size=16).hexdigest() for one in "abc"]
+        rows = ROWS.append_column("told", pa.array(told))
+        assert_true_to_its_rows(tables, tables.append(NAME, rows, hashed={"id": "told"}))
+        assert_true_to_its_rows(tables, tables.append(NAME, rows, hashed={"id": "told"}))
 
     def test_state_is_carried_over_until_named_again(self, tables: TableStore) -> None:
         tables.append(NAME, ROWS, state={"cursor": "3", "etag": "x"})

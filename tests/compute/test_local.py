@@ -1,5 +1,6 @@
 """Queries by DuckDB, batches in a row, tasks in threads."""
 
+import os
 import threading
 
 import pyarrow as pa
@@ -102,6 +103,15 @@ def test_tasks_run_at_the_same_time():
     both = threading.Barrier(2, timeout=10)
     done = list(LocalCompute().map_tasks(lambda _: both.wait(), range(2), workers=2))
     assert all(one.error is None for one in done)
+
+
+def test_workers_share_the_cores_and_leave_the_caller_its_own():
+    from sklearn.utils._openmp_helpers import _openmp_effective_n_threads as openmp_threads
+
+    before, cores = openmp_threads(), os.cpu_count() or 1
+    tasks = LocalCompute().map_tasks(lambda _: openmp_threads(), range(4), workers=2)
+    assert {one.value() for one in tasks} <= set(range(1, max(1, cores // 2) + 1))
+    assert openmp_threads() == before
 
 
 def test_an_endless_source_of_tasks_can_be_left():

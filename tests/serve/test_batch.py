@@ -15,6 +15,7 @@ from mlops_dagster.records import Outcome, Snapshot
 from mlops_dagster.scoring.loader import open_model
 from mlops_dagster.scoring.rows import decode_inputs
 from mlops_dagster.serve.assets import build_stage
+from mlops_dagster.serve.chunks import waiting_rows
 from mlops_dagster.serve.run import run
 from mlops_dagster.serve.spec import ServeSpec
 from mlops_dagster.stores.registry import CHAMPION
@@ -167,6 +168,33 @@ def test_chunks_make_no_difference(bench, champion, waiting):
     assert len(made) == made["prediction_id"].nunique() == 36 * 60
     row = made.set_index("id")["probability"]
     assert row["p20-0"] == row["p20-59"]
+
+
+def test_rows_are_cut_into_full_chunks_and_written_in_larger_pieces(bench, champion, waiting):
+    many = pd.concat([waiting.assign(id=waiting["id"] + f"-{at}") for at in range(60)])
+    name = accept(bench, many).table.name
+    bench.tables.append(name, bench.tables.read(name).slice(0, 100))
+    source = bench.tables.dataset(name)
+    cut = list(waiting_rows(source, target="late", chunk_rows=1_000))
+    assert [one.num_rows for one in cut] == [
+        1_000,
+        1_000,
+        source.to_table()["late"].null_count - 2_000,
+    ]
+    run(step(bench), SPEC, accept(bench, many), join=as_they_are)
+    assert bench.tables.latest("parcels/all/predictions").ref.version == 0
+
+
+def test_new_changed_and_unchanged_rows_of_one_chunk_are_told_apart(bench, champion, waiting):
+    run(step(bench), SPEC, accept(bench, waiting.iloc[:40]), join=as_they_are)
+    before = predictions(bench).set_index("id")
+    later = waiting.copy()
+    later.loc[[20, 30], "size"] = 99.0
+    record = run(step(bench), SPEC, accept(bench, later), join=as_they_are)
+    after = predictions(bench).set_index("id")
+    assert (record.new_rows, len(after), after["prediction_id"].nunique()) == (10, 36, 36)
+    changed = after.index[after["inputs"] != before["inputs"].reindex(after.index)]
+    assert set(changed) == {"p20", "p30", *(f"p{hour}" for hour in range(40, 48))}
 
 
 def test_equal_rows_without_a_key_have_a_prediction_each_however_they_are_cut(

@@ -161,6 +161,20 @@ def test_columns_of_ours_take_no_part():
     assert content_sum(pa.table({"_batch": [1, 2]})).rows == 2
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.binary()])
+def test_texts_that_all_differ_sum_to_what_each_alone_does(kind):
+    texts = pa.array([f"é{number}" for number in range(600)]).cast(kind)
+    alone = [content_sum(pa.table({"a": texts.slice(at, 1)})) for at in range(600)]
+    assert content_sum(pa.table({"a": texts})) == sum(alone, ContentSum())
+
+
+def test_hashes_that_were_made_before_sum_to_the_same():
+    texts = [f"text {number % 7}" for number in range(40_000)]
+    told = [hashlib.blake2b(one.encode(), digest_size=16).hexdigest() for one in texts]
+    table = pa.table({"_batch": [1] * 40_000, "a": texts, "told": told})
+    assert content_sum(table, hashed={"a": "told"}) == content_sum(table)
+
+
 FINALISERS = (
     (30, 0xBF58476D1CE4E5B9, 27, 0x94D049BB133111EB, 31),
     (33, 0xFF51AFD7ED558CCD, 33, 0xC4CEB9FE1A85EC53, 33),

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from mlops_dagster.errors import DataNotFitError, StoreError
 from mlops_dagster.stores.content import digest_of_table
 from mlops_dagster.stores.delta import DeltaTables
+from mlops_dagster.stores.streams import stream
 from mlops_dagster.testing.tables import (
     NAME,
     ROWS,
@@ -318,6 +319,15 @@ def test_rows_of_before_a_column_was_added_are_found_as_null(tables):
     note = pads.field("note")
     assert tables.dataset(NAME).count_rows(filter=note.is_null()) == 3
     assert tables.dataset(NAME).count_rows(filter=~note.is_null()) == 1
+
+
+def test_a_stream_gives_the_chosen_rows_of_every_file_whatever_columns_it_has(tables):
+    tables.append(NAME, ROWS)
+    tables.append(NAME, pa.table({"id": ["d", "e"], "note": ["new", None]}))
+    stored = tables.dataset(NAME)
+    unknown = stream(stored, columns=("id",), where=pads.field("note").is_null(), rows=2)
+    assert sorted(batch["id"].to_pylist() for batch in unknown) == [["a", "b"], ["c"], ["e"]]
+    assert [one.to_pylist() for one in stream(stored, where=pads.field("id") > "x")] == []
 
 
 def test_after_an_upsert_strings_can_still_be_filtered_by(tables):
