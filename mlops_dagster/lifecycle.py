@@ -169,7 +169,7 @@ def stages_of(spec: LifecycleSpec) -> list[Stage]:
             model,
             spec.train,
             functions=spec.features.functions,
-            reference_window=spec.monitor.drift.window if spec.monitor.drift else timedelta(days=7),
+            reference_window=spec.monitor.reference_window,
             slices=spec.sliced,
             business=spec.evaluate.business,
         ),

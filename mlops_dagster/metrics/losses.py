@@ -1,7 +1,6 @@
 """What each answer cost, and how large the mean of a window may be by chance alone."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy.typing as npt
 from mlops_dagster.declaration import Task
 from mlops_dagster.metrics.limits import FEWEST_WINDOWS, shifted_gamma_quantile
 from mlops_dagster.metrics.quality import Scored, log_losses
+from mlops_dagster.metrics.wobble import Wobble, wobble_of
 
 
 def loss_name(task: Task) -> str:
@@ -29,8 +29,9 @@ def row_losses(task: Task, scored: Scored) -> npt.NDArray[np.float64]:
 class LossSketch:
     """Losses of many rows, small: their number, mean, spread, skewness, and those of windows.
 
-    `windows` are the mean losses of complete windows, in order. They may be of more rows than these,
-    which are then worth `long` windows; 0 when they are of the same rows.
+    `windows` are the mean losses of complete windows, in order; `within` is how much of their variance
+    is chance. They may be of more rows than these, which are then worth `long` windows; 0 when they are
+    of the same rows. Those of a slice are beside the other rows': what all have in common is taken off.
     """
 
     rows: int
@@ -38,6 +39,7 @@ class LossSketch:
     sd: float
     skew: float
     windows: tuple[float, ...] = ()
+    within: float = 0.0
     long: float = 0.0
 
     def limit(self, rows: int, *, quantile: float) -> float:
@@ -73,10 +75,28 @@ class LossSketch:
         reach = float(stdtrit(count - 1, quantile)) * math.sqrt(1 + 1 / (self.long or count))
         return float(means.mean() + reach * means.std(ddof=1))
 
+    def without(self, part: "LossSketch") -> "LossSketch":
+        """Sketch the losses of the rows that are not in a part of these; their skewness is not known."""
+        rows = self.rows - part.rows
+        if rows <= 0:
+            return LossSketch(rows=0, mean=0.0, sd=0.0, skew=0.0)
+        mean = (self.rows * self.mean - part.rows * part.mean) / rows
+        squares = self.rows * (self.sd**2 + self.mean**2) - part.rows * (part.sd**2 + part.mean**2)
+        return LossSketch(
+            rows=rows, mean=mean, sd=math.sqrt(max(squares / rows - mean**2, 0.0)), skew=0.0
+        )
 
-def sketch(
-    losses: npt.NDArray[np.float64], *, windows: Sequence[float] = (), long: float = 0.0
-) -> LossSketch:
+    def wobble(self, *, fewest: int = FEWEST_WINDOWS) -> Wobble | None:
+        """Tell how far one more window is from this mean beyond chance; None with fewer windows."""
+        count = len(self.windows)
+        if count < fewest:
+            return None
+        seen = float(np.var(self.windows, ddof=1))
+        found = wobble_of(seen, self.within, windows=count)
+        return found.times(math.sqrt(1 + 1 / (self.long or count)))
+
+
+def sketch(losses: npt.NDArray[np.float64]) -> LossSketch:
     """Sketch the losses of some rows; those that are no numbers are left out."""
     known = np.asarray(losses, dtype=np.float64)
     known = known[np.isfinite(known)]
@@ -84,6 +104,4 @@ def sketch(
         return LossSketch(rows=0, mean=0.0, sd=0.0, skew=0.0)
     mean, sd = float(known.mean()), float(known.std())
     skew = float(np.mean((known - mean) ** 3)) / sd**3 if sd > 0 else 0.0
-    return LossSketch(
-        rows=len(known), mean=mean, sd=sd, skew=skew, windows=tuple(windows), long=long
-    )
+    return LossSketch(rows=len(known), mean=mean, sd=sd, skew=skew)

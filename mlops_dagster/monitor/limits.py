@@ -5,6 +5,7 @@ from functools import reduce
 from zlib import crc32
 
 from mlops_dagster.metrics.limits import FEWEST_WINDOWS, Calibration, calibrate, limit_over_time
+from mlops_dagster.metrics.wobble import Wobble, wobble_of
 from mlops_dagster.monitor.pairs import Counts, Pair, pair_of_nulls, pair_of_values
 from mlops_dagster.monitor.spec import DriftSpec
 from mlops_dagster.profiles.columns import TableProfile, merge, subtract
@@ -32,18 +33,29 @@ class Limits:
         Drawn once per column and doubling of the row count, and scaled between; for labels where one
         is rare, drawn for exactly this count, since single rows make steps.
         """
-        near = pair.rows if pair.has_rare_cells else 1 << (pair.rows.bit_length() - 1)
-        key = (pair.name, pair.reference, near)
+        near = pair.rows if pair.has_rare_cells else _doubling(pair.rows)
+        return self._calibration(pair, near).limit(pair.rows, quantile=quantile)
+
+    def wobble_in(self, pair: Pair, squares: float, *, few: float, windows: int) -> Wobble:
+        """Take chance off the mean square of distances; `few` is the sum of one over each row count."""
+        drawn = self._calibration(pair, _doubling(max(pair.rows, 1)))
+        scale = few / (1 / drawn.current + 1 / drawn.reference)
+        by_chance = (drawn.mean**2 + drawn.sd**2) * scale
+        of_means = few if pair.measure == "w1_sd" else None
+        return wobble_of(squares, by_chance, windows=windows, of_means=of_means)
+
+    def _calibration(self, pair: Pair, rows: int) -> Calibration:
+        key = (pair.name, pair.reference, rows)
         if key not in self._calibrations:
             self._calibrations[key] = calibrate(
                 pair.reference,
-                near,
+                rows,
                 distance=pair.widest.distance,
                 steps=pair.steps or pair.has_rare_cells,
                 # Each column its own: bad luck of one draw must not move all limits at once.
                 seed=crc32(pair.name.encode()),
             )
-        return self._calibrations[key].limit(pair.rows, quantile=quantile)
+        return self._calibrations[key]
 
     def over_time(self, pair: Pair, *, quantile: float) -> float | None:
         """Tell the distance that the reference's own windows stay under; None when they are too few."""
@@ -68,12 +80,27 @@ class Limits:
         return self._differences[pair.name]
 
     def _measure(self, pair: Pair) -> dict[int, float]:
-        pairs = {place: self._cells(pair, *one) for place, one in enumerate(self.windows())}
+        pairs = {place: self._cells(pair.name, *one) for place, one in enumerate(self.windows())}
         return {
             place: float(pair.distance(one.reference, one.current))
             for place, one in pairs.items()
             if one
         }
+
+    def wobble_of_windows(self, pair: Pair) -> Wobble | None:
+        """Tell how far one more window is off by more than chance; None when the windows are too few."""
+        found = self.differences(pair)
+        if len(found) < FEWEST_WINDOWS:
+            return None
+        squares = sum(distance**2 for distance in found.values()) / len(found)
+        rows = [(window.rows, rest.rows) for rest, window in self.windows()]
+        few = sum(1 / now + 1 / then for now, then in rows) / len(rows)
+        return self.wobble_in(pair, squares, few=few, windows=len(found)).times(self._short())
+
+    def pair_of(self, name: str) -> Pair | None:
+        """The reference's own counts of what a pair of this name is about, if it has them."""
+        there = name.removesuffix(NULLS) in self._reference.columns
+        return self._cells(name, self._reference, self._reference) if there else None
 
     def windows(self) -> list[tuple[TableProfile, TableProfile]]:
         """Each window with the rest of the reference: with itself in it, it would seem too near.
@@ -86,9 +113,14 @@ class Limits:
             self._past = [(subtract(whole, window), window) for window in enough]
         return self._past
 
-    def _cells(self, pair: Pair, rest: TableProfile, window: TableProfile) -> Pair | None:
-        name = pair.name.removesuffix(NULLS)
+    def _cells(self, of: str, rest: TableProfile, window: TableProfile) -> Pair | None:
+        name = of.removesuffix(NULLS)
         before, now = rest.columns[name], window.columns[name]
-        if pair.name.endswith(NULLS):
-            return pair_of_nulls(pair.name, before, now)
+        if of.endswith(NULLS):
+            return pair_of_nulls(of, before, now)
         return pair_of_values(name, before, now) if before.rows and now.rows else None
+
+
+def _doubling(rows: int) -> int:
+    """The largest power of two that is no more."""
+    return 1 << (rows.bit_length() - 1)

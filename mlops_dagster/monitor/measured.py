@@ -105,10 +105,8 @@ class LossVerdict:
         return 0.0 if self.value is None else self.value / max(self.limit or 0.0, 1e-12)
 
 
-CHANCE_ONLY = (
-    f" The limit is of chance alone: fewer than {FEWEST_WINDOWS} windows of labelled rows tell how "
-    "windows differ anyway."
-)
+TOO_FEW = f"fewer than {FEWEST_WINDOWS} windows of labelled rows tell how windows differ anyway"
+CHANCE_ONLY = f" The limit is of chance alone: {TOO_FEW}."
 
 
 def limit_of(before: LossSketch, rows: int, *, quantile: float) -> tuple[float, bool]:

@@ -32,7 +32,7 @@ def judge_performance(
     before = reference.loss if reference else None
     whole = _judge_whole(model, measured, before, spec=spec)
     worth = _judge_worth(measured, reference.forgone if reference else None, spec=spec)
-    sliced = judge_slices(model, measured, whole, spec=spec)
+    sliced = judge_slices(model, measured, whole, before=before, spec=spec)
     return [whole, *worth, *sliced, *_judge_estimate(model, measured, before, spec=spec)]
 
 

@@ -133,6 +133,11 @@ class MonitorSpec(Spec):
     )
 
     @property
+    def reference_window(self) -> timedelta:
+        """Tell the length of the windows that a model's reference is cut into."""
+        return self.drift.window if self.drift else timedelta(days=7)
+
+    @property
     def looks(self) -> bool:
         """Tell whether the champion itself is looked at."""
         return self.drift is not None or self.performance is not None

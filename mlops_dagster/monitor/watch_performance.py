@@ -27,7 +27,8 @@ from mlops_dagster.monitor.performance_show import (
     places_sentence,
 )
 from mlops_dagster.monitor.slice_drift import judge_slice_drift
-from mlops_dagster.monitor.spec import MonitorSpec, PerformanceSpec
+from mlops_dagster.monitor.slice_limits import SlicesLimits
+from mlops_dagster.monitor.spec import DriftSpec, MonitorSpec, PerformanceSpec
 from mlops_dagster.monitor.windows import Window, complete_windows
 from mlops_dagster.profiles.answers import AnswerReference, read_answers
 from mlops_dagster.records import Check, Finding, Outcome, Shown, Snapshot
@@ -132,7 +133,7 @@ def _see(
     """Measure and judge what changed since the last look."""
     known = seen_before(context)
     reference = read_answers(reader.champion.model.folder)
-    drawn: dict[str, Limits] = {}
+    limits = _limits_of_slices(reader.champion, reference, spec)
     for one in _answered(context, spec, reader, windows):
         digest = _digest(one, spec)
         if known.get((one.window.start, one.version)) == digest:
@@ -148,7 +149,15 @@ def _see(
             champion=own,
         )
         yield (
-            _judge(context, spec, reader.champion, one, measured, reference=reference, drawn=drawn)
+            _judge(
+                context,
+                spec,
+                reader.champion,
+                one,
+                measured,
+                reference=reference,
+                limits=limits,
+            )
             if own
             else Seen(measured=measured)
         )
@@ -162,7 +171,7 @@ def _judge(
     measured: Measured,
     *,
     reference: AnswerReference | None,
-    drawn: dict[str, Limits],
+    limits: SlicesLimits,
 ) -> Seen:
     verdicts = judge_performance(context.model, measured, reference, spec=spec)
     if reference is None:
@@ -173,7 +182,7 @@ def _judge(
             answered.inputs(),
             reference,
             spec=spec,
-            drawn=drawn,
+            limits=limits,
         )
     fallen = [one for one in verdicts if one.outcome is Outcome.REFUSED and one.signal in FALLS]
     if not fallen:
@@ -184,6 +193,14 @@ def _judge(
         for one in verdicts
     ]
     return Seen(measured=measured, verdicts=told, explanation=explanation)
+
+
+def _limits_of_slices(
+    champion: Champion, reference: AnswerReference | None, spec: PerformanceSpec
+) -> SlicesLimits:
+    rule = DriftSpec(window=spec.window)
+    whole = Limits(champion.reference.predictions, rule, apart=True)
+    return SlicesLimits(reference.slice_answers if reference else {}, whole=whole)
 
 
 def _explained(seen: Sequence[Seen]) -> dict[str, Shown]:

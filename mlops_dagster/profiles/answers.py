@@ -5,7 +5,7 @@ No row is kept: means, spreads and curves only.
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,13 @@ from mlops_dagster.metrics.losses import LossSketch, row_losses, sketch
 from mlops_dagster.metrics.quality import Scored
 from mlops_dagster.profiles.columns import TableProfile, dumps, from_json, to_json
 from mlops_dagster.profiles.groups import Grouping, group_labels, group_values
+from mlops_dagster.profiles.past import (
+    Every,
+    levelled_losses,
+    profile_groups_with_past,
+    sketch_groups_with_past,
+    sketch_with_past,
+)
 from mlops_dagster.profiles.tables import profile_windows
 
 ANSWERS_FILE = "answers.json"
@@ -37,25 +44,14 @@ class GroupLosses:
     losses: Mapping[str, LossSketch]
 
 
-@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
-class Every:
-    """All labelled rows as the model answers them, which of them it had not seen, and their windows.
-
-    `windows` numbers each row's window, nan where it is in no complete one.
-    """
-
-    scored: Scored
-    held_out: npt.NDArray[np.bool_]
-    windows: npt.NDArray[np.float64]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerReference:
     """The holdout, as a model answered it.
 
     `slices` are the declared ones, `features` every feature column, both by the losses of their
-    groups. `slice_answers` profiles the answers of each value of a slice. `forgone` is the business
-    value with the sign turned, so that more of it is worse.
+    groups. `slice_answers` profiles the answers of each value of a slice. Slices have windows of all
+    labelled rows, where these have a time. `forgone` is the business value with the sign turned, so
+    that more of it is worse.
     """
 
     loss: LossSketch
@@ -84,26 +80,41 @@ def answer_reference(
     bins they are counted in. `worth` values each row.
     """
     losses = row_losses(task, scored)
-    sliced = tuple(
-        _grouped(group_labels(str(name), slices[name]), slices[name], losses) for name in slices
-    )
     return AnswerReference(
-        loss=_with_windows(losses, task, every) if every else sketch(losses),
+        loss=sketch_with_past(losses, task, every),
         forgone=sketch(-worth(scored)) if worth else None,
         metrics={name: value for name, value in metrics.items() if np.isfinite(value)},
         calibrator=fit_calibrator(scored) if task.is_classification else None,
-        slices=sliced,
+        slices=tuple(_sliced(slices, losses, task, every)),
         features=tuple(
             _grouped(group_values(str(name), features[name]), features[name], losses)
             for name in features
         ),
-        slice_answers={
-            one.grouping.column: profile_groups(one.grouping, slices[one.grouping.column], *answers)
-            for one in sliced
-        }
-        if answers
-        else {},
+        slice_answers=dict(_answered(slices, answers, every)) if answers else {},
     )
+
+
+def _sliced(
+    slices: pd.DataFrame, losses: npt.NDArray[np.float64], task: Task, every: Every | None
+) -> Iterator[GroupLosses]:
+    levelled = levelled_losses(losses, task, every) if every else np.empty(0)
+    for name in slices:
+        one = _grouped(group_labels(str(name), slices[name]), slices[name], losses)
+        if every is not None:
+            past = sketch_groups_with_past(
+                one.losses, one.grouping, levelled, every, whole=sketch(losses)
+            )
+            one = GroupLosses(grouping=one.grouping, losses=past)
+        yield one
+
+
+def _answered(
+    slices: pd.DataFrame, answers: tuple[pa.Table, TableProfile], every: Every | None
+) -> Iterator[tuple[str, Mapping[str, TableProfile]]]:
+    for name in slices:
+        grouping = group_labels(str(name), slices[name])
+        found = profile_groups(grouping, slices[name], *answers)
+        yield str(name), profile_groups_with_past(found, grouping, every) if every else found
 
 
 def _grouped(
@@ -126,26 +137,6 @@ def profile_groups(
     names, codes = np.unique(grouping.of(values), return_inverse=True)
     found = profile_windows(answers, window_of=pa.array(codes, pa.int64()), edges_from=edges_from)
     return {str(names[code]): profile for code, profile in found.items()}
-
-
-def _with_windows(losses: npt.NDArray[np.float64], task: Task, every: Every) -> LossSketch:
-    """Sketch held-out losses, with how windows of all rows differ.
-
-    Rows that a model was fitted on lose less than others, but from window to window they vary alike for
-    their mean: so they are brought to the mean of the held-out ones.
-    """
-    found = row_losses(task, every.scored)
-    fitted = found[~every.held_out]
-    level = float(np.nanmean(fitted)) if len(fitted) else 0.0
-    if not level:
-        return sketch(losses)
-    found = np.where(every.held_out, found, found * (np.nanmean(losses) / level))
-    by_window: Any = pd.Series(found).groupby(every.windows)
-    means = by_window.mean().to_numpy(dtype=np.float64)
-    if not len(means):
-        return sketch(losses)
-    rows = float(by_window.size().mean())
-    return sketch(losses, windows=means[np.isfinite(means)].tolist(), long=len(losses) / rows)
 
 
 # --- JSON ---

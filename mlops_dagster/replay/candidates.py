@@ -15,9 +15,10 @@ from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.evaluate.rules import Scores, check_names, conclude, judge
 from mlops_dagster.evaluate.run import sliced
 from mlops_dagster.evaluate.scoring import answers_of, baselines, quality, slice_scores
-from mlops_dagster.metrics.losses import LossSketch, row_losses, sketch
+from mlops_dagster.metrics.losses import LossSketch, row_losses
 from mlops_dagster.metrics.quality import Scored, metrics_for
 from mlops_dagster.profiles.columns import TableProfile
+from mlops_dagster.profiles.past import Every, number_windows, sketch_with_past
 from mlops_dagster.profiles.reference import (
     ReferenceProfile,
     answers_profile,
@@ -109,7 +110,8 @@ class Trainer:
         answers = artifact.score(history.features)
         held = places[parts.holdout]
         times = about[str(model.event_time)]
-        window = spec.monitor.drift.window if spec.monitor.drift else None
+        window = spec.monitor.reference_window
+        numbers = number_windows(times, length=window)
         predictions = answers_profile(
             as_table(judged_answers(fitted.answers)),
             as_table(judged_answers(answers.iloc[places])),
@@ -120,7 +122,7 @@ class Trainer:
             rows=len(places),
             labels=fitted.labels,
             answers=answers,
-            loss=sketch(losses_of(model, history.truth[held], answers.iloc[held], fitted.labels)),
+            loss=self._losses(places, parts.holdout, answers, fitted.labels, windows=numbers),
             holdout=held,
             reference=ReferenceProfile(
                 features=self._profile(made, times),
@@ -131,13 +133,29 @@ class Trainer:
             cpu_s=time.process_time() - began,
         )
 
+    def _losses(
+        self,
+        places: Places,
+        held: Places,
+        answers: pd.DataFrame,
+        labels: list[Any],
+        *,
+        windows: npt.NDArray[np.float64],
+    ) -> LossSketch:
+        """Sketch the losses of the rows held out, with windows of all rows, as a training does."""
+        model, truth = self._history.model, self._history.truth[places]
+        scored = scored_of(truth, answers.iloc[places], labels)
+        held_out = np.zeros(len(places), dtype=bool)
+        held_out[held] = True
+        every = Every(scored=scored, held_out=held_out, windows=windows)
+        return sketch_with_past(row_losses(model.task, scored)[held], model.task, every)
+
     def _profile(self, made: pd.DataFrame, times: pa.ChunkedArray) -> TableProfile:
         """Profile the features, where their drift may ask for a retrain."""
         if "feature_drift" not in self._spec.retrain.drift_signals:
             return TableProfile(rows=len(made), columns={})
-        drift = self._spec.monitor.drift
         none = pa.table({"none": pa.nulls(len(made), pa.float64())})
-        window = drift.window if drift else None
+        window = self._spec.monitor.reference_window
         return reference_of(as_table(made), none, event_times=times, window=window).features
 
     def _rivals(
@@ -186,8 +204,12 @@ def losses_of(
     labels: Sequence[object],
 ) -> npt.NDArray[np.float64]:
     """Measure the loss of each answer, as monitoring does."""
+    return row_losses(model.task, scored_of(truth, answers, labels))
+
+
+def scored_of(truth: npt.NDArray[Any], answers: pd.DataFrame, labels: Sequence[object]) -> Scored:
+    """Put answers beside their outcomes."""
     given = answers_of(answers)
-    scored = Scored(
+    return Scored(
         y_true=truth, y_pred=given.prediction, probability=given.probability, labels=tuple(labels)
     )
-    return row_losses(model.task, scored)

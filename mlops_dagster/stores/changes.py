@@ -99,14 +99,17 @@ def plan_upsert(
     known, fresh = _parted(rows, close, key=key)
     if known.num_rows == 0:
         return Change(kind="append", rows=rows)
-    old = _joined("old SEMI JOIN new", close, known.select(list(key)), key=key)
-    touched = pa.concat_tables([old.cast(stored.schema), known], promote_options="default")
     columns = [*key, *(one.name for one in stored.schema if _tells_age(one))]
+    there = [one for one in stored.schema.names if one in columns]
+    old = _joined("old SEMI JOIN new", close, known.select(list(key)), key=key, columns=there)
+    old = old.cast(pa.schema([stored.schema.field(one) for one in there]))
+    touched = pa.concat_tables([old, known.select(there)], promote_options="default")
     covers = [smallest_cover(stored, part, columns) for part in (touched, fresh) if part.num_rows]
     if any(cover is None for cover in covers):
         return _rewritten(rows, stored.to_table(), key=key)
     cover = reduce(or_, [one for one in covers if one is not None])
-    return _rewritten(rows, stored.to_table(filter=cover.expression), key=key, cover=cover)
+    inside = pa.Table.from_batches(stream(stored, where=cover.expression), stored.schema)
+    return _rewritten(rows, inside, key=key, cover=cover)
 
 
 def fitted_or_new(name: str, rows: pa.Table, stored: pads.Dataset | None) -> pa.Table:
@@ -195,8 +198,12 @@ def _rewritten(
     rows: pa.Table, inside: pa.Table, *, key: Sequence[str], cover: Cover | None = None
 ) -> Change:
     """Put rows beside those `inside` a part of the table (or all of it) that have other keys."""
-    kept = _joined("old ANTI JOIN new", inside, rows.select(list(key)), key=key)
-    every = pa.concat_tables([kept.cast(inside.schema), rows], promote_options="default")
+    # Keys alone go through the database, since a table's other columns weigh many times as much.
+    keys = inside.select(list(key)).append_column(_PLACE, pa.array(range(inside.num_rows)))
+    others = _joined("old ANTI JOIN new", keys, rows.select(list(key)), key=key, columns=[_PLACE])
+    places = others.column(_PLACE).combine_chunks()
+    kept = inside.filter(pc.is_in(keys.column(_PLACE), value_set=places))
+    every = pa.concat_tables([kept, rows], promote_options="default")
     return Change(
         kind="replace" if cover else "overwrite",
         rows=every.select(rows.column_names),

@@ -27,6 +27,11 @@ _CONFIGURATION = {
     "delta.deletedFileRetentionDuration": _FOREVER,
 }
 
+_GROUP_ROWS = 131_072
+"""Rows that a reader decodes at once, or passes over by their footer."""
+_REWRITTEN_BYTES = 2**24
+"""Size of a rewritten file: larger ones grow with each change that touches them, and make the next dear."""
+
 
 def dataset_of(table: DeltaTable) -> pads.FileSystemDataset:
     """Open a version's files as one dataset.
@@ -136,6 +141,7 @@ def put(base: Opened, change: Change, note: CommitNote) -> None:
         mode="append" if change.kind == "append" else "overwrite",
         schema_mode="overwrite" if change.kind == "overwrite" else "merge" if grown else None,
         predicate=change.condition or None,
+        target_file_size=_REWRITTEN_BYTES if change.kind == "replace" else None,
         writer_properties=_packed(change.rows),
         commit_properties=note.properties(),
     )
@@ -162,7 +168,10 @@ def _packed(rows: pa.Table) -> WriterProperties:
     ]
     plain = ColumnProperties(dictionary_enabled=False)
     return WriterProperties(
-        compression="ZSTD", compression_level=1, column_properties=dict.fromkeys(apart, plain)
+        compression="ZSTD",
+        compression_level=1,
+        max_row_group_size=_GROUP_ROWS,
+        column_properties=dict.fromkeys(apart, plain),
     )
 
 

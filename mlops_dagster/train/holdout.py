@@ -10,8 +10,9 @@ import pyarrow as pa
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.metrics.business import RowValues
 from mlops_dagster.metrics.quality import Scored
-from mlops_dagster.profiles.answers import AnswerReference, Every, answer_reference
-from mlops_dagster.profiles.reference import ReferenceProfile, as_table, windows_of
+from mlops_dagster.profiles.answers import AnswerReference, answer_reference
+from mlops_dagster.profiles.past import Every, number_windows
+from mlops_dagster.profiles.reference import ReferenceProfile, as_table
 from mlops_dagster.train.fitting import probability_of
 from mlops_dagster.train.learning import Lesson, judged_answers
 
@@ -27,35 +28,35 @@ def answered_holdout(
 ) -> AnswerReference:
     """Describe the candidate's answers on the holdout; a slice that is no column is left to evaluate."""
     held_out = lesson.rows.table.take(pa.array(lesson.parts.holdout))
-    sliced = held_out.select([name for name in slices if name in held_out.column_names])
+    sliced = [name for name in slices if name in held_out.column_names]
     features = lesson.features.iloc[lesson.parts.holdout].reset_index(drop=True)
     answers = lesson.fitted.answers
     return answer_reference(
         model.task,
         _scored(model, lesson, held_out, answers),
         metrics=lesson.fitted.metrics,
-        slices=sliced.to_pandas(),
+        slices=held_out.select(sliced).to_pandas(),
         features=features,
-        every=_every(model, lesson, window),
+        every=_every(model, lesson, window, sliced),
         answers=(as_table(judged_answers(answers)), profile.predictions),
         worth=worth,
     )
 
 
-def _every(model: ModelIdentity, lesson: Lesson, window: timedelta) -> Every | None:
-    """Score all labelled rows and number their complete windows; the first and last may be cut off."""
+def _every(
+    model: ModelIdentity, lesson: Lesson, window: timedelta, slices: Sequence[str]
+) -> Every | None:
     if not model.event_time:
         return None
     table = lesson.rows.table
-    times = table[model.event_time]
-    numbers = windows_of(times, length=window).to_numpy(zero_copy_only=False).astype(np.float64)
-    inside = (numbers > np.nanmin(numbers)) & (numbers < np.nanmax(numbers))
     held_out = np.zeros(table.num_rows, dtype=bool)
     held_out[lesson.parts.holdout] = True
     return Every(
         scored=_scored(model, lesson, table, lesson.answers),
         held_out=held_out,
-        windows=np.where(inside, numbers, np.nan),
+        windows=number_windows(table[model.event_time], length=window),
+        slices=table.select(slices).to_pandas(),
+        answers=as_table(judged_answers(lesson.answers)),
     )
 
 

@@ -9,8 +9,9 @@ import pytest
 from mlops_dagster.declaration import Task
 from mlops_dagster.errors import StoreError
 from mlops_dagster.metrics.quality import Scored
-from mlops_dagster.profiles.answers import Every, answer_reference, read_answers, write_answers
+from mlops_dagster.profiles.answers import answer_reference, read_answers, write_answers
 from mlops_dagster.profiles.groups import NULL, OTHER, as_text, group_labels, group_values
+from mlops_dagster.profiles.past import Every
 from mlops_dagster.profiles.tables import profile_of
 
 
@@ -35,6 +36,8 @@ def reference(rows: int = 2_000):
             scored=scored,
             held_out=np.arange(rows) >= rows - 100,
             windows=np.repeat(np.arange(20.0), rows // 20),
+            slices=frame[["shop"]],
+            answers=answers,
         ),
         answers=(answers, profile_of(answers)),
     )
@@ -61,8 +64,15 @@ def test_slices_and_features_hold_the_losses_of_their_groups(tmp_path):
     assert sorted(shop.losses) == ["a", "b"]
     assert sum(one.rows for one in shop.losses.values()) == 2_000
     assert sorted(made.slice_answers["shop"]) == ["a", "b"]
+    assert {len(one.windows) for one in shop.losses.values()} == {20}
+    whole = [sum(one.rows for one in each) for each in zip(*cut_of(made), strict=True)]
+    assert whole == [100] * 20
     assert [one.grouping.column for one in made.features] == ["shop", "delay"]
     assert len(made.features[1].losses) == 10
+
+
+def cut_of(made):
+    return [one.windows for one in made.slice_answers["shop"].values()]
 
 
 def test_a_model_without_a_reference_has_none_and_a_later_format_is_refused(tmp_path):

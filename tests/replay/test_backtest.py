@@ -16,7 +16,10 @@ from mlops_dagster.replay.history import History, LabelDelay, as_utc
 from mlops_dagster.replay.show import draw, write_table
 from mlops_dagster.replay.watching import Watcher
 from mlops_dagster.scoring.feature_rows import FeatureRows
+from mlops_dagster.train.holdout import answered_holdout
+from mlops_dagster.train.learning import learn, reference_profile
 from tests.lifecycle.small import cancer_spec
+from tests.train.conftest import Shop
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 DAYS, PER_DAY = 90, 60
@@ -160,3 +163,47 @@ def test_outcomes_are_known_after_a_delay_or_with_the_months_report(text, known)
 def test_a_delay_that_is_none_is_refused():
     with pytest.raises(SpecError, match="'soon' is no delay"):
         LabelDelay.read("soon")
+
+
+def test_a_replay_judges_by_the_very_reference_that_a_training_keeps(bench, tmp_path):
+    chance = np.random.default_rng(8)
+    size = chance.normal(size=9_000)
+    rows = pd.DataFrame(
+        {
+            "id": range(len(size)),
+            "seen": pd.date_range(START, periods=len(size), freq="30min"),
+            "size": size,
+            "late": (size + chance.normal(size=len(size)) > 0).astype(float),
+        }
+    )
+    declared = cancer_spec(
+        tmp_path / "none.csv",
+        name="parcels",
+        target="late",
+        train={
+            "estimator": "sklearn.linear_model.LogisticRegression",
+            "split": {"kind": "time", "holdout": "14d"},
+        },
+        monitor={"drift": {"window": "7d"}},
+    )
+    shop = Shop(bench=bench, functions=())
+    context = shop.step()
+    made = shop.features(context, rows)
+    lesson = learn(context, declared.train, made, functions=())
+    window = declared.monitor.reference_window
+    kept = reference_profile(context, made, lesson, window=window)
+    live = answered_holdout(context.model, lesson, kept, slices=(), window=window)
+
+    read = FeatureRows(table=FeatureRows.read(bench.tables, made.table).table.sort_by("seen"))
+    times = as_utc(read.column("seen"))
+    history = History(
+        model=declared.identity,
+        rows=read,
+        times=times,
+        known=LabelDelay.read("0d").known_at(times),
+    )
+    played = Trainer(history, declared).candidate(START + timedelta(days=365))
+    assert len(live.loss.windows) == 25
+    assert played.loss.limit_over_time(quantile=0.99) == live.loss.limit_over_time(quantile=0.99)
+    assert played.loss == live.loss
+    assert played.reference.predictions == kept.predictions
