@@ -114,7 +114,7 @@ def fit_and_log(home: Path, table: object) -> None:
     cut = known["scheduled_departure"].max() - dt.timedelta(days=14)
     train = known[known["scheduled_departure"] <= cut]
     test = known[known["scheduled_departure"] > cut]
-    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=float("nan"))
     model = make_pipeline(
         make_column_transformer((encoder, words), remainder="passthrough"),
         HistGradientBoostingClassifier(max_iter=100, random_state=7),

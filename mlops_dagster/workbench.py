@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache, cached_property
 from pathlib import Path
@@ -155,11 +155,16 @@ class StepContext:
     log: logging.Logger
     partition: str = ""
     config: Mapping[str, str] = field(default_factory=dict)
+    moment: datetime | None = None
 
     @property
     def at(self) -> datetime:
-        """The clock's time."""
-        return self.bench.clock.now()
+        """The clock's time, or the one moment that everything in this step is of."""
+        return self.moment or self.bench.clock.now()
+
+    def at_one_moment(self) -> "StepContext":
+        """Stop the clock for this step: what it finds is of one time, however long it takes."""
+        return replace(self, moment=self.at)
 
     @property
     def owner(self) -> "RunOwner":

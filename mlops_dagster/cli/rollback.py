@@ -33,8 +33,7 @@ def command(*, model: str, why: str, who: str, within: float, workspace: Path) -
     move = roll_back(bench, spec.identity, who=who, why=why)
     version = bench.registry.version(move.registered_name, str(move.to_version))
     followed = target.follow(version, within=timedelta(seconds=within))
-    click.echo(
-        f"{model}: version {move.to_version} serves again; version {move.from_version} is barred."
-    )
+    removed = f"version {move.from_version} is barred" if move.from_version else "nothing served"
+    click.echo(f"{model}: version {move.to_version} serves again; {removed}.")
     click.echo(followed)
     click.echo("Automatic promotion is held: the next version waits for `mlops-dagster approve`.")

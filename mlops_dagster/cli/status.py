@@ -36,14 +36,15 @@ def command(*, model: str, as_json: bool) -> None:
 
 
 def for_programs(told: "Iterable[Fact]") -> dict[str, object]:
-    """Gather the values by label; findings that are alarms, and incidents, are lists."""
+    """Gather the values by label; alarms, incidents and failed runs are lists."""
     gathered: dict[str, object] = {}
-    lists: dict[str, list[object]] = {"finding": [], "incident": []}
+    lists: dict[str, list[object]] = {"finding": [], "incident": [], "failed_run": []}
     for one in told:
-        if one.label in lists:
-            lists[one.label].append(dict(one.values))
+        label = one.label.replace(" ", "_")
+        if label in lists:
+            lists[label].append(dict(one.values))
         else:
-            gathered[one.label.replace(" ", "_")] = dict(one.values)
+            gathered[label] = dict(one.values)
     return gathered | lists
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SILENT = timedelta(minutes=2)
 """Dagster's daemon tells of itself every 30 s; after so long it is taken for gone."""
+RUNS = 50
+"""How many of a model's newest runs are looked through for the newest of each job."""
 KINDS = ("freshness", "drift", "live", "approval", "notify", "failure")
 
 
@@ -28,7 +30,71 @@ def dagster_facts(bench: "Workbench", model: str) -> list[Fact]:
 
     os.environ["DAGSTER_HOME"] = str(dagster_home())
     with dg.DagsterInstance.get() as instance:
-        return [open_run(bench, model, instance), sensors(model, instance)]
+        return [
+            open_run(bench, model, instance),
+            *failed_runs(instance, model),
+            sensors(model, instance),
+        ]
+
+
+def was_started(model: str) -> bool:
+    """Tell whether Dagster knows a run of a model: one that failed at once leaves no other trace."""
+    if not (os.environ.get("DAGSTER_HOME") or (home() / "dagster").exists()):
+        return False
+    import dagster as dg
+
+    os.environ["DAGSTER_HOME"] = str(dagster_home())
+    with dg.DagsterInstance.get() as instance:
+        return bool(instance.get_runs(runs_of(model), limit=1))
+
+
+def failed_runs(instance: "dg.DagsterInstance", model: str) -> list[Fact]:
+    """Tell of each job whose newest run failed: which run, when, and why."""
+    import dagster as dg
+
+    newest: dict[str, dg.RunRecord] = {}
+    for record in instance.get_run_records(runs_of(model), limit=RUNS):
+        newest.setdefault(record.dagster_run.job_name, record)
+    failed = dg.DagsterRunStatus.FAILURE
+    return [
+        failed_run(instance, one) for one in newest.values() if one.dagster_run.status is failed
+    ]
+
+
+def failed_run(instance: "dg.DagsterInstance", record: "dg.RunRecord") -> Fact:
+    """Tell why a run failed, as its first failed step says it."""
+    import dagster as dg
+
+    run = record.dagster_run
+    logged = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    events = [one.dagster_event for one in logged if one.dagster_event]
+    because = cause_of(events[0]) if events else "it ended before its first step did."
+    ended = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else None
+    when = f", {minute(ended)}" if ended else ""
+    return Fact(
+        label="failed run",
+        text=f"run {run.run_id[:8]} of {run.job_name}{when}: {because}",
+        values={"run": run.run_id, "job": run.job_name, "because": because},
+    )
+
+
+def cause_of(event: "dg.DagsterEvent") -> str:
+    """Read what a failed step said."""
+    step = str(event.step_key).rpartition("__")[2]
+    data = event.step_failure_data
+    said = data.user_failure_data.description if data.user_failure_data else None
+    error = (data.error.cause or data.error) if data.error else None
+    return f"{step}: {said or (error.message.strip() if error else 'unknown')}"
+
+
+def runs_of(model: str) -> "dg.RunsFilter":
+    """Choose a model's runs."""
+    import dagster as dg
+
+    from mlops_dagster.resources import MODEL, SEGMENT
+
+    name, segment = split_name(model)
+    return dg.RunsFilter(tags={MODEL: name, SEGMENT: segment})
 
 
 def open_run(bench: "Workbench", model: str, instance: "dg.DagsterInstance | None") -> Fact:

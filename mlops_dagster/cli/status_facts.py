@@ -1,5 +1,6 @@
 """What the stores know of a model: what serves, what answers, what waits, what was taken in and found."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -229,9 +230,7 @@ def findings(bench: "Workbench", model: str) -> Iterator[Fact]:
         yield Fact(label="findings", text="none yet; the job `monitor` looks for them")
         return
     last = [one for one in found if one.at == found[0].at]
-    alarms = sorted(
-        (one for one in last if one.outcome is Outcome.REFUSED), key=lambda one: one.subject
-    )
+    alarms = worst_first([one for one in last if one.outcome is Outcome.REFUSED])
     yield Fact(
         label="findings",
         text=f"{minute(last[0].at)}  {findings_text(last, alarms=len(alarms))}",
@@ -243,6 +242,17 @@ def findings(bench: "Workbench", model: str) -> Iterator[Fact]:
             text=f"{one.signal} {one.subject}: {one.because}",
             values={"signal": one.signal, "subject": one.subject, "because": one.because},
         )
+
+
+def worst_first(alarms: "list[Finding]") -> "list[Finding]":
+    """Order alarms so that the worst of each signal stand before the second worst of any."""
+    worst = sorted(alarms, key=lambda one: -(one.value or 0) / (one.limit or 1))
+    ranks: Counter[str] = Counter()
+    ranked = []
+    for one in worst:
+        ranked.append((ranks[one.signal], one.signal, one.subject, one))
+        ranks[one.signal] += 1
+    return [one for *_, one in sorted(ranked, key=lambda place: place[:3])]
 
 
 def findings_text(found: "list[Finding]", *, alarms: int) -> str:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from mlops_dagster.cli.location import open_bench
 from mlops_dagster.cli.model_argument import registry_name, split_name
+from mlops_dagster.cli.status_dagster import was_started
 from mlops_dagster.errors import SpecError, StoreError, nearest
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ def bench_of(model: str) -> "Workbench":
     """Open the stores that know a model. Raises: SpecError naming the known ones when they do not."""
     bench = open_bench()
     known = models_of_the_lake(bench)
-    if model in known or (is_made(bench) and has_trace(bench, model)):
+    if model in known or (is_made(bench) and has_trace(bench, model)) or was_started(model):
         return bench
     hint = nearest(model, known) if known else "Nothing ran there yet."
     message = (

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from mlops_dagster.clock import wall_now
@@ -21,7 +22,8 @@ def roll_back(
 ) -> Move:
     """Let the version serve that served before the champion. The one removed is barred.
 
-    Automatic promotion is held from then on: the next version waits for an approval.
+    Automatic promotion is held from then on: the next version waits for an approval. Where the alias
+    was taken away outside of this package, the version that had it serves again, and none is barred.
     Raises: GateRefusedError when nothing served before, or without a reason; ConflictError when another
     version than `expected` serves.
     """
@@ -29,8 +31,8 @@ def roll_back(
         message = f"{model.address}: a rollback needs a reason, for whoever asks later."
         raise GateRefusedError(message)
     serving = champion_of(bench, model)
-    earlier = served_before(changes(bench.operations, model.name, model.segment))
-    if serving is None or not earlier:
+    earlier = served_before(known_changes(bench, model, serving))
+    if not earlier:
         message = (
             f"{model.address}: no version served before {serving or 'now'}, so there is nothing to go "
             "back to. mlops-dagster history lists every change."
@@ -40,9 +42,19 @@ def roll_back(
         to_version=earlier[-1], expected=expected or serving, who=who, why=why, kind="rollback"
     )
     move = move_champion(bench, model, order)
+    if serving is None:
+        return move
     said = f"{why} ({who}, {bench.clock.now():%Y-%m-%d %H:%M})"
     bench.registry.set_tags(model.registered_name, serving, {BARRED_TAG: said})
     return move
+
+
+def known_changes(bench: Workbench, model: ModelIdentity, serving: str | None) -> list[Move]:
+    """List what changed the version that serves; an alias that was deleted elsewhere is a change too."""
+    moved = changes(bench.operations, model.name, model.segment)
+    if serving is None and moved and moved[-1].to_version is not None:
+        return [*moved, replace(moved[-1], kind="external", to_version=None)]
+    return moved
 
 
 def served_before(moves: Sequence[Move]) -> list[str]:
@@ -65,10 +77,10 @@ def held_since(bench: Workbench, model: ModelIdentity) -> str:
     if not moved or moved[-1].kind != "rollback":
         return ""
     last = moved[-1]
-    return (
-        f"Automatic promotion is held since {last.who} rolled version {last.from_version} back on "
-        f"{last.at:%Y-%m-%d %H:%M}: {last.why}"
-    )
+    done = f"rolled version {last.from_version} back"
+    if last.from_version is None:
+        done = f"put version {last.to_version} back"
+    return f"Automatic promotion is held since {last.who} {done} on {last.at:%Y-%m-%d %H:%M}: {last.why}"
 
 
 def workers_of(bench: Workbench, model: ModelIdentity) -> list[Worker]:

@@ -45,6 +45,7 @@ def run(
     source of labels is joined.
     Raises: SpecError when `since` is no time, StoreError when a store does not answer.
     """
+    context = context.at_one_moment()
     serving = champion_version(context)
     version = serving.version if serving else None
     ages = judge_ages(context, spec.freshness, validated, version=version)
@@ -98,10 +99,20 @@ def _record(
     return Monitoring(
         **context.stamp(),
         data_version=digest,
-        because=" ".join(alarming) or "Nothing is over its limit.",
+        because=" ".join(alarming) or unalarming(findings),
         checks=checks,
         shown=shown,
         findings=len(findings),
         alarms=alarms,
         champion_version=version,
+    )
+
+
+def unalarming(findings: Sequence[Finding]) -> str:
+    """Say that nothing is over its limit; where nothing was judged, that this is no all-clear."""
+    if any(one.outcome is Outcome.PASSED for one in findings):
+        return "Nothing is over its limit."
+    return (
+        "Nothing was judged: no limit is declared, or none could be held against anything yet. "
+        "`monitor` in the declaration has freshness, drift and performance."
     )

@@ -107,17 +107,17 @@ def accepts_nulls(estimator: Any) -> bool:
 
 
 def text_encoder(*, ordinal: bool, keep: bool) -> Any:
-    """Encode text: as numbers with unknown words apart, or as one column per word.
+    """Encode text: as one number per word, or as one column per word.
 
     Among the numbers null stays null where the estimator takes it (`keep`), else it is one more word.
+    A word that was not fitted on is answered as null is: any other number would be next to some word.
     """
     from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
     if ordinal:
+        null = float("nan") if keep else -1
         return OrdinalEncoder(
-            handle_unknown="use_encoded_value",
-            unknown_value=-1,
-            encoded_missing_value=float("nan") if keep else -2,
+            handle_unknown="use_encoded_value", unknown_value=null, encoded_missing_value=null
         )
     return OneHotEncoder(
         handle_unknown="infrequent_if_exist", max_categories=50, sparse_output=False

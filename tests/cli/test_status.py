@@ -8,8 +8,9 @@ from click.testing import CliRunner
 from mlops_dagster.cli.main import main
 from mlops_dagster.cli.status import lines
 from mlops_dagster.cli.status_dagster import daemon_text, sensor_states
-from mlops_dagster.cli.status_facts import Fact, by, endpoint_text
+from mlops_dagster.cli.status_facts import Fact, by, endpoint_text, worst_first
 from mlops_dagster.clock import wall_now
+from mlops_dagster.records import Finding, Outcome
 from mlops_dagster.stores.operations import Worker
 from mlops_dagster.workbench import Workbench
 
@@ -92,3 +93,25 @@ def test_a_long_fact_goes_on_below_itself_on_a_screen_and_stays_whole_in_a_file(
 def test_a_run_is_named_by_the_short_form_of_its_id():
     assert by("run 936dcaed-c066-4d48-88a5-2f0ae9d43b34") == "run 936dcaed"
     assert by("ada") == "ada"
+
+
+def test_the_worst_alarm_of_each_signal_stands_before_the_next_ones_of_any():
+    told = [("feature_drift", "a", 3.0), ("feature_drift", "b", 9.0), ("performance", "mae", 2.0)]
+    alarms = [
+        Finding(
+            model="churn",
+            segment="all",
+            signal=signal,
+            subject=subject,
+            value=value,
+            limit=1.0,
+            rows=9,
+            window_start=None,
+            window_end=None,
+            outcome=Outcome.REFUSED,
+            because="",
+            at=NOW,
+        )
+        for signal, subject, value in told
+    ]
+    assert [one.subject for one in worst_first(alarms)] == ["b", "mae", "a"]

@@ -6,14 +6,14 @@ import pytest
 
 from mlops_dagster.clock import wall_now
 from mlops_dagster.deploy.approval import approve
-from mlops_dagster.deploy.moves import champion_of, changes, move_champion
-from mlops_dagster.deploy.rollback import await_workers, roll_back, served_before
+from mlops_dagster.deploy.moves import champion_of, changes, move_champion, settle
+from mlops_dagster.deploy.rollback import await_workers, held_since, roll_back, served_before
 from mlops_dagster.deploy.run import run
 from mlops_dagster.deploy.spec import DeploySpec
 from mlops_dagster.errors import GateRefusedError, StoreError
-from mlops_dagster.records import Outcome
+from mlops_dagster.records import BARRED_TAG, Outcome
 from mlops_dagster.stores.operations import Worker
-from mlops_dagster.stores.registry import CHALLENGER
+from mlops_dagster.stores.registry import CHALLENGER, CHAMPION
 from tests.deploy.test_moves import order, registered, step
 from tests.scoring.models import MODEL
 
@@ -87,3 +87,20 @@ def test_a_version_that_the_endpoint_does_not_follow_is_put_back(versions):
     assert champion_of(versions, MODEL) == "2"
     [loads] = [check for check in record.checks if check.name == "version_loads"]
     assert loads.outcome is Outcome.REFUSED
+
+
+def test_a_version_whose_alias_was_deleted_elsewhere_is_put_back_and_nothing_is_barred(versions):
+    versions.registry.delete_alias(MODEL.registered_name, CHAMPION)
+    move = roll_back(versions, MODEL, who="ann", why="the alias was deleted by hand")
+    assert (move.kind, move.from_version, move.to_version) == ("rollback", None, "2")
+    assert champion_of(versions, MODEL) == "2"
+    assert [one.kind for one in changes(versions.operations, MODEL.name, "all")[-2:]] == [
+        "external",
+        "rollback",
+    ]
+    tags = [versions.registry.version(MODEL.registered_name, one).tags for one in ("1", "2", "3")]
+    assert not any(one.get(BARRED_TAG) for one in tags)
+    assert "ann put version 2 back" in held_since(versions, MODEL)
+    versions.registry.delete_alias(MODEL.registered_name, CHAMPION)
+    settle(versions, MODEL)
+    assert roll_back(versions, MODEL, who="ann", why="and again").to_version == "2"

@@ -54,7 +54,7 @@ def serve(listening: Listening) -> None:
         "backlog": 2048,
     }
     if listening.workers == 1:
-        uvicorn.Server(uvicorn.Config(build(listening), **options)).run()
+        uvicorn.Server(uvicorn.Config(build(listening, loaded=True), **options)).run()
         return
     os.environ[VARIABLE] = json.dumps(asdict(listening))
     uvicorn.run(
@@ -69,12 +69,18 @@ def app_from_environment() -> Starlette:
     return build(Listening(**json.loads(os.environ[VARIABLE])))
 
 
-def build(listening: Listening) -> Starlette:
-    """Build the application: settings from the version that serves, stores from the environment."""
+def build(listening: Listening, *, loaded: bool = False) -> Starlette:
+    """Build the application: settings from the version that serves, stores from the environment.
+
+    Raises: StoreError when `loaded` is wanted and nothing can be served.
+    """
     from mlops_dagster.serve.endpoint.app import build_app
 
     bench = workbench_from_environment()
     worker = worker_of(bench, listening)
+    if loaded:
+        # Raised while uvicorn starts, it would be a traceback and not a sentence.
+        worker.live.start()
     return build_app(worker, token=token_of(worker.settings))
 
 
