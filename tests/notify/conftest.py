@@ -18,10 +18,11 @@ def webhook() -> Iterator[ThreadingHTTPServer]:
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(server.answer)
-            self.end_headers()
+            # Kept before it is answered: who asked goes on as soon as the answer is there.
             if server.answer == 200:
                 server.got.append((dict(self.headers), json.loads(body)))
+            self.send_response(server.answer)
+            self.end_headers()
 
         def log_message(self, *_: object) -> None:
             pass
