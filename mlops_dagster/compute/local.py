@@ -15,7 +15,7 @@ from uuid import uuid4
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as pads
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from mlops_dagster.errors import DataNotFitError, StoreError, first_line
 
@@ -146,9 +146,21 @@ class LocalCompute:
 def _share_cores(workers: int) -> None:
     """Leave each worker its part of the cores: OpenMP would start a thread for every core in each.
 
-    Threads that wait for one another burn what the others need. It holds for the calling thread alone.
+    Threads that wait for one another burn what the others need. It holds for the calling thread alone,
+    and never gives more than somebody declared.
     """
-    threadpool_limits(max(1, (os.cpu_count() or 1) // workers), user_api="openmp")
+    part = max(1, _cores() // workers)
+    pools = [one["num_threads"] for one in threadpool_info() if one["user_api"] == "openmp"]
+    if any(threads > part for threads in pools):
+        threadpool_limits(part, user_api="openmp")
+
+
+def _cores() -> int:
+    """Count the cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
 
 
 def _ended(item: Item, future: Future[Result]) -> Done[Item, Result]:

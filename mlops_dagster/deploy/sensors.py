@@ -47,13 +47,13 @@ def build_approval_sensor(
         for model in models:
             try:
                 version, because = approved_version(bench, model)
+                if version:
+                    asked = Asked(model=model, version=version, because=because, why="approved")
+                    requests += asked.requests(context.instance, bench)
             except MlopsError as error:
                 # One registry that does not answer must not silence the other models.
                 context.log.exception("%s could not be read", model.registered_name)
-                version, because = None, f"{model.address}: {error}"
-            if version:
-                asked = Asked(model=model, version=version, because=because, why="approved")
-                requests += asked.requests(context.instance, bench)
+                because = f"{model.address}: {error}"
             said.append(because)
         return dg.SensorResult(
             run_requests=requests, skip_reason=None if requests else dg.SkipReason(" ".join(said))
@@ -122,35 +122,37 @@ def build_live_sensor(
     def live(
         context: dg.SensorEvaluationContext, mlops_dagster: WorkbenchResource
     ) -> dg.SensorResult:
-        from mlops_dagster.deploy.watch import Sight, watch
+        from mlops_dagster.deploy.watch import watch
 
         bench = mlops_dagster.open()
         requests, events, said = [], [], []
         for one in deployed:
             try:
                 sight = watch(bench, one.model, one.spec)
+                said.append(sight.because)
+                if sight.action in {"step", "stop", "rollback"}:
+                    context.log.warning(sight.because)
+                    events.append(_told(one, sight))
+                for asked in _asked(one, bench, sight):
+                    requests += asked.requests(context.instance, bench)
             except MlopsError as error:
                 # One registry that does not answer must not silence the other models.
                 context.log.exception("%s could not be watched", one.model.registered_name)
-                sight = Sight(action="none", because=f"{one.model.address}: {error}")
-            said.append(sight.because)
-            if sight.action in {"step", "stop", "rollback"}:
-                context.log.warning(sight.because)
-                events.append(_told(one, sight))
-            if sight.action == "serve":
-                asked = Asked(
-                    model=one.model,
-                    version=sight.version,
-                    because=sight.because,
-                    why="canary_passed",
-                )
-                requests += asked.requests(context.instance, bench)
-            if follow := _follow(one, bench):
-                requests += follow.requests(context.instance, bench)
+                said.append(f"{one.model.address}: {error}")
         skipped = None if requests else dg.SkipReason(" ".join(said))
         return dg.SensorResult(run_requests=requests, asset_events=events, skip_reason=skipped)
 
     return live
+
+
+def _asked(deployed: Deployed, bench: Workbench, sight: "Sight") -> list[Asked]:
+    """Ask for what is to be deployed: a version whose canary passed, or what a rollback put back."""
+    follow = _follow(deployed, bench)
+    asked = [follow] if follow else []
+    if sight.action == "serve":
+        model, version, because = deployed.model, sight.version, sight.because
+        asked += [Asked(model=model, version=version, because=because, why="canary_passed")]
+    return asked
 
 
 def _follow(deployed: Deployed, bench: Workbench) -> Asked | None:

@@ -40,7 +40,7 @@ def run(context: StepContext, spec: IngestSpec, *, source_rows: object = None) -
         target = _own_target(context, spec)
         before = tables.latest(target.table)
         since = _since(target, before, spec)
-        state = source_state(context.model, spec)  # before the rows: what comes between is new
+        state = _state(context, spec)  # before the rows: what comes between is new
         given = together(
             sources.read(spec.source, since=since, where=target.where, value=source_rows),
             where=target.where,
@@ -53,6 +53,16 @@ def run(context: StepContext, spec: IngestSpec, *, source_rows: object = None) -
         after = _commit(tables, plan)
     found = _snapshot(context, spec, plan=plan, after=after, lookups=lookups)
     return replace(found, source_state=state)
+
+
+def _state(context: StepContext, spec: IngestSpec) -> str | None:
+    """Ask the source for its state, which only spares a run: the rows are read without it too."""
+    try:
+        return source_state(context.model, spec)
+    except Exception as error:  # noqa: BLE001 - a state of the user's own may raise anything
+        told = f"{type(error).__name__}: {error}"
+        context.log.warning(f"{NOUN}: the source could not tell its state, so it is read. {told}")
+        return None
 
 
 def _own_target(context: StepContext, spec: IngestSpec) -> Target:

@@ -99,7 +99,7 @@ def _record(
     return Monitoring(
         **context.stamp(),
         data_version=digest,
-        because=" ".join(alarming) or unalarming(findings),
+        because=" ".join(alarming) or unalarming(checks),
         checks=checks,
         shown=shown,
         findings=len(findings),
@@ -108,9 +108,9 @@ def _record(
     )
 
 
-def unalarming(findings: Sequence[Finding]) -> str:
+def unalarming(checks: Sequence[Check]) -> str:
     """Say that nothing is over its limit; where nothing was judged, that this is no all-clear."""
-    if any(one.outcome is Outcome.PASSED for one in findings):
+    if any(one.outcome is Outcome.PASSED for one in checks):
         return "Nothing is over its limit."
     return (
         "Nothing was judged: no limit is declared, or none could be held against anything yet. "

@@ -138,7 +138,8 @@ class LimitsNow(Limits):
     def told(self, name: str) -> str:
         """Say what the limit of a pair allows for."""
         found = self._slice.wobble(name)
-        moved = "What all other answers moved by is taken off. " if self.compared else ""
+        beside = self.expected is not self._slice.before.own
+        moved = "What all other answers moved by is taken off. " if beside else ""
         if found is None:
             return f"{moved}{CHANCE_ONLY}"
         return f"{moved}The limit allows for chance, and for {found.told}."

@@ -135,7 +135,8 @@ class MonitorSpec(Spec):
     @property
     def reference_window(self) -> timedelta:
         """Tell the length of the windows that a model's reference is cut into."""
-        return self.drift.window if self.drift else timedelta(days=7)
+        declared = self.drift or self.performance
+        return declared.window if declared else timedelta(days=7)
 
     @property
     def looks(self) -> bool:

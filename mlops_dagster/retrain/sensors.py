@@ -146,6 +146,7 @@ def look_at_source(tick: Tick) -> Decision:
         open_run=busy(tick),
         sensor=tick.sensor,
         took_in=lambda decision: was_taken_in(tick, decision),
+        succeeded=lambda run_id: has_succeeded(tick.instance, run_id),
     )
     return decide_update(model, arrival)
 
@@ -154,6 +155,12 @@ def was_taken_in(tick: Tick, decision: Decision) -> bool:
     """Tell whether a run that was asked for saw the source's rows to their end."""
     attempt = last_attempt(tick.instance, decision.run_key)
     return took_in(tick.bench, tick.watched.model, attempt.run)
+
+
+def has_succeeded(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Tell whether a run, whoever started it, reached its end."""
+    run = instance.get_run_by_id(run_id)
+    return run is not None and run.status is dg.DagsterRunStatus.SUCCESS
 
 
 def look_at_findings(tick: Tick) -> Decision:

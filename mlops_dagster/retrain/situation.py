@@ -4,7 +4,15 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from mlops_dagster.declaration import ModelIdentity
-from mlops_dagster.records import Decision, FeatureSet, Finding, Outcome, Snapshot, TrainedModel
+from mlops_dagster.records import (
+    Decision,
+    FeatureSet,
+    Finding,
+    Monitoring,
+    Outcome,
+    Snapshot,
+    TrainedModel,
+)
 from mlops_dagster.retrain.arrivals import Arrival
 from mlops_dagster.retrain.policy import WEEK, Situation
 from mlops_dagster.retrain.spec import RetrainSpec
@@ -51,13 +59,25 @@ def read_arrival(
     open_run: str | None,
     sensor: str,
     took_in: Callable[[Decision], bool],
+    succeeded: Callable[[str], bool],
 ) -> Arrival:
-    """Gather what `arrivals.decide_update` judges. `took_in` tells what became of a decision's run."""
+    """Gather what `arrivals.decide_update` judges. `took_in` tells what became of a decision's run.
+
+    `succeeded` tells by its id whether a run reached its end.
+    """
     raw = accepted(bench, model, "raw_data", Snapshot)
     asked = bench.operations.decisions(model.name, model.segment, action="update")
     about_state = [one for one in asked if mark_of(model, one).startswith("state:")]
     seen = next((one for one in about_state if took_in(one)), None)
-    by_hand = state is not None and taken_in_by_hand(bench, model, raw, state, about_state)
+    by_hand = (
+        state is not None
+        and raw is not None
+        and raw.source_state == state
+        # What became of a run that was asked for tells more.
+        and not any(mark_of(model, one) == f"state:{state}" for one in about_state)
+        and judged_whole(bench, model, raw)
+        and succeeded(raw.run_id)
+    )
     marks = [mark_of(model, one) for one in asked]
     overdue = [mark.removeprefix("overdue:") for mark in marks if mark.startswith("overdue:")]
     return Arrival(
@@ -73,20 +93,13 @@ def read_arrival(
     )
 
 
-def taken_in_by_hand(
-    bench: Workbench,
-    model: ModelIdentity,
-    raw: Snapshot | None,
-    state: str,
-    asked: Sequence[Decision],
-) -> bool:
-    """Tell whether a run that no sensor asked for took this state in, and its rows were accepted."""
-    if raw is None or raw.source_state != state:
-        return False
-    if any(mark_of(model, one) == f"state:{state}" for one in asked):
-        return False  # what became of the run that was asked for tells more
+def judged_whole(bench: Workbench, model: ModelIdentity, raw: Snapshot) -> bool:
+    """Tell whether the run that took rows in also validated them and looked at the model."""
     validated = accepted(bench, model, "validated_data", Snapshot)
-    return validated is not None and validated.through >= raw.through
+    if validated is None or validated.through < raw.through:
+        return False
+    looked = bench.records.of_run(model.name, model.segment, "monitoring", raw.run_id, Monitoring)
+    return looked is not None
 
 
 def mark_of(model: ModelIdentity, decision: Decision) -> str:

@@ -1,5 +1,6 @@
 """Scoring the waiting rows chunk by chunk on threads, and writing them in larger pieces."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -40,6 +41,7 @@ class ChunkScorer:
     known: Known
     join: Callable[[pa.Table], pa.Table]
     only: str = ""
+    predicting: threading.Lock = field(default_factory=threading.Lock)
 
     def each(self, compute: Compute, chunks: Iterable[pa.Table]) -> Iterator[Chunk]:
         """Score chunk after chunk, in order, ahead of who takes them."""
@@ -59,7 +61,8 @@ class ChunkScorer:
             asked = asked.only(pc.invert(done))
         if not asked.named.num_rows:
             return Chunk(waiting=rows.num_rows)
-        made = self.scorer.answered(asked)
+        with self.predicting:  # the user's code need not be ready for two threads
+            made = self.scorer.answered(asked)
         if not known.num_rows:
             return Chunk(waiting=rows.num_rows, fresh=made)
         old = is_known(made, known)
@@ -90,13 +93,18 @@ class PieceWriter:
     def _write(self, *, at_least: int) -> None:
         if sum(one.num_rows for one in self.fresh) >= at_least:
             # A prediction's id names its window, and none of these is there: no key is to be compared.
-            self.tables.append(self.name, pa.concat_tables(self.fresh), hashed=HASHED)
+            self.tables.append(self.name, _together(self.fresh), hashed=HASHED)
             self.fresh.clear()
         if sum(one.num_rows for one in self.again) >= at_least:
             # An id is in one window only: naming that as well leaves files of other windows alone.
-            again = pa.concat_tables(self.again)
+            again = _together(self.again)
             self.tables.upsert(self.name, again, key=["window", "prediction_id"])
             self.again.clear()
+
+
+def _together(pieces: list[pa.Table]) -> pa.Table:
+    """Put chunks under one another: a model may answer with whole numbers in one, and not in the next."""
+    return pa.concat_tables(pieces, promote_options="permissive")
 
 
 def waiting_rows(source: pads.Dataset, *, target: str, chunk_rows: int) -> Iterator[pa.Table]:

@@ -43,3 +43,12 @@ def test_a_look_without_any_limit_says_that_it_judged_nothing(shop):
     record = shop.look(validated, MonitorSpec())
     assert record.because.startswith("Nothing was judged: no limit is declared")
     assert shop.look(validated, SPEC).because == "Nothing is over its limit."
+
+
+def test_a_look_between_two_windows_says_what_the_last_one_found(shop):
+    validated = replace(shop.arrive(*FITTED, week_of_rows(4)), newest=START + WEEK * 5)
+    shop.crown("1", *FITTED)
+    shop.at(START + WEEK * 5 + timedelta(hours=1))
+    spec = MonitorSpec(drift=SPEC.drift)
+    found = [shop.look(validated, spec) for _ in range(2)]
+    assert [one.because for one in found] == ["Nothing is over its limit."] * 2

@@ -11,7 +11,7 @@ import pytest
 from mlops_dagster import asked_runs
 from mlops_dagster.clock import ReplayClock, wall_now
 from mlops_dagster.declaration import ModelIdentity, Task
-from mlops_dagster.records import Finding, Outcome, Snapshot
+from mlops_dagster.records import Finding, Monitoring, Outcome, Snapshot
 from mlops_dagster.resources import MODEL, SEGMENT, WORKBENCH_KEY, WorkbenchResource
 from mlops_dagster.retrain.sensors import Watched, build_drift_sensor, build_freshness_sensor
 from mlops_dagster.retrain.spec import RetrainSpec
@@ -119,15 +119,37 @@ class Scene:
     def pass_time(self, **length: int) -> None:
         self.clock.set(self.clock.now() + timedelta(**length))
 
+    def take_in_by_hand(self, *, fail: bool = False, looked: bool = True, waiting: int = 0) -> None:
+        """Run a job that no sensor asked for: it takes in three rows, of the state that is now."""
+        job = self._failing("churn_lifecycle") if fail else JOBS[0]
+        run_id = job.execute_in_process(instance=self.instance, raise_on_error=False).run_id
+        self.accept_rows(3, state=self.state, waiting=waiting, run_id=run_id)
+        if looked:
+            seen = Monitoring(
+                model="churn", segment="all", run_id=run_id, made_at=self.clock.now(),
+                recorded_at=wall_now(), data_version="v1:m", findings=0, alarms=0,
+                champion_version=None,
+            )  # fmt: skip
+            address = RecordAddress(
+                model="churn", segment="all", noun="monitoring", run_id=run_id, step="s"
+            )
+            self.bench.records.write(address, seen)
+
     def accept_rows(
-        self, count: int, *, newest: datetime = NOW, state: str | None = None, waiting: int = 0
+        self,
+        count: int,
+        *,
+        newest: datetime = NOW,
+        state: str | None = None,
+        waiting: int = 0,
+        run_id: str | None = None,
     ) -> None:
         ids = list(range(count))
         rows = pa.table({"id": ids, "left": pa.array([1.0] * count)})
         table = self.bench.tables.overwrite("churn/all/validated_data", rows)
         for noun, through in (("raw_data", 1 + waiting), ("validated_data", 1)):
             record = Snapshot(
-                model="churn", segment="all", run_id=f"{uuid4().hex}", made_at=self.clock.now(),
+                model="churn", segment="all", run_id=run_id or uuid4().hex, made_at=self.clock.now(),
                 recorded_at=wall_now(), data_version=table.ref.digest, table=table.ref,
                 new_rows=count, through=through, newest=newest, source_state=state,
             )  # fmt: skip
@@ -263,7 +285,7 @@ def test_a_run_that_somebody_started_by_hand_counts_as_open(scene):
 
 
 def test_what_a_run_by_hand_took_in_is_not_asked_for(scene):
-    scene.accept_rows(3, state="one")
+    scene.take_in_by_hand()
     [request], _ = scene.look("freshness")
     assert request.job_name == "churn_retrain"  # the first model, of the rows that are there
     scene.obey(request)
@@ -272,8 +294,9 @@ def test_what_a_run_by_hand_took_in_is_not_asked_for(scene):
     assert request.job_name == "churn_update"
 
 
-def test_what_a_run_by_hand_left_unjudged_is_asked_for(scene):
-    scene.accept_rows(3, state="one", waiting=1)
+@pytest.mark.parametrize("left", [{"waiting": 1}, {"looked": False}, {"fail": True}])
+def test_what_a_run_by_hand_left_undone_is_asked_for(scene, left):
+    scene.take_in_by_hand(**left)
     [request], _ = scene.look("freshness")
     assert request.job_name == "churn_update"
 
