@@ -178,10 +178,12 @@ def main() -> None:
             f"| {one['peak']:.0f} ({one['before']:.0f} before) |"
         )
     ratio = seen[0]["rows"] / seen[0]["seconds"] / (FLOOR_ROWS / seen[0]["floor"])
+    own = seen[0]["floor"] / seen[0]["predict"]
     grown = seen[-1]["peak"] / seen[0]["peak"]
     verdict = "held" if ratio >= HELD else "**missed**"
     held = [
         f"At {seen[0]['rows']:,} rows: {ratio:.2f} x the floor, wanted >= {HELD}: {verdict}.",
+        f"The model's own predict on a ready frame, and nothing else, is {own:.2f} x the floor.",
         f"Peak memory at {seen[-1]['rows']:,} rows: {grown:.2f} x that at {seen[0]['rows']:,}.",
     ]
     write("batch", "Batch scoring", __doc__, [machine(), "", *held, "", *lines])

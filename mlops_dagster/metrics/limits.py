@@ -8,12 +8,12 @@ import numpy as np
 
 from mlops_dagster.metrics.drift import Counts, Floats, shares
 
-DRAWS = 4_000
+DRAWS, DRAWS_OF_MANY = 4_000, 2_000
 FEWEST_WINDOWS = 20
 _LARGEST = 20
 _MANY_ROWS = 20_000
 _COMMON = 100
-_BLOCK = 64
+_CELLS_AT_ONCE = 5_000
 
 
 def per_test(false_alarms: float, *, tests: int) -> float:
@@ -59,13 +59,14 @@ def calibrate(
     distance: Callable[[Floats, Floats], Floats],
     steps: bool = True,
     seed: int = 0,
-    draws: int = DRAWS,
+    draws: int | None = None,
 ) -> Calibration:
     """Draw the reference and a window of `rows` again and again from the reference's own shares.
 
     One row is shared out among the bins, so that a value never seen before is rare, not impossible.
-    `distance` is given all pairs at once, one a line. `steps` tells that single rows may show in it.
+    `distance` is given many pairs at once, one a line. `steps` tells that single rows may show in it.
     """
+    draws = draws or (DRAWS if rows < _MANY_ROWS else DRAWS_OF_MANY)
     counts = np.asarray(reference, dtype=np.int64)
     total = int(counts.sum())
     likely = shares(counts, added=1.0 / len(counts))
@@ -76,7 +77,7 @@ def calibrate(
                 _redrawn(total, likely, some, chance, exact=steps),
                 _redrawn(rows, likely, some, chance, exact=steps),
             )
-            for some in _blocks(draws)
+            for some in _blocks(draws, cells=len(counts))
         ]
     )
     mean, sd = float(np.mean(found)), float(np.std(found))
@@ -93,9 +94,10 @@ def calibrate(
     )
 
 
-def _blocks(draws: int) -> list[int]:
+def _blocks(draws: int, *, cells: int) -> list[int]:
     """Cut draws into parts that stay in a processor's cache."""
-    return [_BLOCK] * (draws // _BLOCK) + [draws % _BLOCK] * bool(draws % _BLOCK)
+    most = max(_CELLS_AT_ONCE // cells, 1)
+    return [min(most, draws - done) for done in range(0, draws, most)]
 
 
 def _redrawn(

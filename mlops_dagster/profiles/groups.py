@@ -28,12 +28,13 @@ class Grouping:
     def of(self, values: "pd.Series[Any]") -> npt.NDArray[np.object_]:
         """Tell each row's group."""
         if not self.edges:
-            texts = as_text(values)
-            return np.where(np.isin(texts, self.names), texts, OTHER)
+            codes, texts = _texts(values)
+            named = [one if one in self.names else OTHER for one in texts]
+            return np.asarray(named, dtype=object)[codes]
         numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
         places = np.searchsorted(self.edges, numbers, side="left")
-        named = np.asarray(_ranges(self.edges), dtype=object)[places]
-        return np.where(np.isnan(numbers), NULL, named)
+        ranges = np.asarray(_ranges(self.edges), dtype=object)[places]
+        return np.where(np.isnan(numbers), NULL, ranges)
 
 
 def group_labels(column: str, values: "pd.Series[Any]") -> Grouping:
@@ -54,9 +55,14 @@ def group_values(column: str, values: "pd.Series[Any]") -> Grouping:
 
 def as_text(values: "pd.Series[Any]") -> npt.NDArray[np.object_]:
     """Write values so that 1, 1.0 and true are one: a served row knows no integers."""
+    codes, texts = _texts(values)
+    return np.asarray(texts, dtype=object)[codes]
+
+
+def _texts(values: "pd.Series[Any]") -> tuple[npt.NDArray[np.intp], list[str]]:
+    """Number the distinct values, and write each; the last one stands for null."""
     codes, each = pd.factorize(values)
-    names = np.asarray([*map(_text, each.tolist()), NULL], dtype=object)
-    return names[codes]
+    return codes, [*map(_text, each.tolist()), NULL]
 
 
 def _text(value: Any) -> str:

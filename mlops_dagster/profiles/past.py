@@ -71,7 +71,7 @@ def sketch_with_past(losses: Floats, task: Task, every: Every | None) -> LossSke
     levelled = levelled_losses(losses, task, every) if every else np.empty(0)
     if every is None or not len(levelled):
         return known
-    return _with_windows(known, _by_window(levelled, every.windows, fewest=1))
+    return _with_windows(known, _by_window(levelled, every.windows))
 
 
 def sketch_groups_with_past(
@@ -89,15 +89,36 @@ def sketch_groups_with_past(
     """
     if not len(levelled) or grouping.column not in every.slices:
         return dict(losses)
-    groups = grouping.of(every.slices[grouping.column])
-    found = {}
-    for name, one in losses.items():
-        own, others = (
-            _by_window(levelled[some], every.windows[some], fewest=FEWEST_ROWS)
-            for some in (groups == name, groups != name)
-        )
-        found[name] = _beside(one, own, others, sd=whole.without(one).sd)
+    names, sums = _sums(grouping.of(every.slices[grouping.column]), every.windows, levelled)
+    found = dict(losses)
+    for at, name in enumerate(names):
+        if name in losses:
+            own, others = (_told(one) for one in (sums[at], sums.sum(axis=0) - sums[at]))
+            found[name] = _beside(losses[name], own, others, sd=whole.without(losses[name]).sd)
     return found
+
+
+def _sums(
+    groups: npt.NDArray[np.object_], windows: Floats, losses: Floats
+) -> tuple[list[str], Floats]:
+    """Sum ones, losses and their squares by group and window: shape groups x windows x 3."""
+    codes, names = pd.factorize(groups)
+    places, numbers = pd.factorize(windows, sort=True)
+    known = (places >= 0) & np.isfinite(losses)
+    cells = codes[known] * len(numbers) + places[known]
+    each = (np.ones(len(cells)), losses[known], losses[known] ** 2)
+    size = len(names) * len(numbers)
+    summed = np.array([np.bincount(cells, weights=one, minlength=size) for one in each])
+    return list(names), summed.T.reshape(len(names), len(numbers), 3)
+
+
+def _told(sums: Floats) -> pd.DataFrame:
+    """Give mean, number of rows and the variance that is chance, of the windows with enough rows."""
+    enough = np.flatnonzero(sums[:, 0] >= FEWEST_ROWS)
+    count, total, squares = sums[enough].T
+    spread = np.maximum(squares - total**2 / count, 0.0) / (count - 1)
+    told = {"mean": total / count, "count": count, "within": spread / count}
+    return pd.DataFrame(told, index=enough)
 
 
 def _beside(known: LossSketch, own: pd.DataFrame, others: pd.DataFrame, *, sd: float) -> LossSketch:
@@ -112,11 +133,11 @@ def _beside(known: LossSketch, own: pd.DataFrame, others: pd.DataFrame, *, sd: f
     return _with_windows(known, apart)
 
 
-def _by_window(losses: Floats, windows: Floats, *, fewest: int) -> pd.DataFrame:
-    """Measure windows with enough rows: mean, number of rows, and the variance that is chance."""
+def _by_window(losses: Floats, windows: Floats) -> pd.DataFrame:
+    """Measure each window: mean, number of rows, and the variance that is chance."""
     by_window: Any = pd.Series(losses).groupby(windows)
     told: pd.DataFrame = by_window.agg(["mean", "var", "count"])
-    told = told[told["count"] >= fewest]
+    told = told[told["count"] > 0]
     return told.assign(within=told["var"].fillna(0.0) / told["count"])
 
 
@@ -138,11 +159,11 @@ def profile_groups_with_past(
     edges = next(iter(profiles.values()), None)
     if edges is None or every.answers is None or grouping.column not in every.slices:
         return dict(profiles)
-    windows, places = np.unique(every.windows, return_inverse=True)
-    names, codes = np.unique(grouping.of(every.slices[grouping.column]), return_inverse=True)
-    cells = pa.array(codes * len(windows) + places, pa.int64(), mask=np.isnan(every.windows))
+    places, windows = pd.factorize(every.windows, sort=True)
+    codes, names = pd.factorize(grouping.of(every.slices[grouping.column]))
+    cells = pa.array(codes * len(windows) + places, pa.int64(), mask=places < 0)
     cut = profile_windows(every.answers, window_of=cells, edges_from=edges)
-    newest = np.flatnonzero(~np.isnan(windows))[-SLICE_WINDOWS:]
+    newest = range(len(windows))[-SLICE_WINDOWS:]
     empty = subtract(edges, edges)
     first = {str(name): at * len(windows) for at, name in enumerate(names)}
     return {
