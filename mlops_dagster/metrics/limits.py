@@ -8,11 +8,12 @@ import numpy as np
 
 from mlops_dagster.metrics.drift import Counts, Floats, shares
 
-DRAWS, DRAWS_OF_MANY = 4_000, 2_000
+DRAWS, DRAWS_OF_FEW = 2_000, 4_000
 FEWEST_WINDOWS = 20
 _LARGEST = 20
+_FEW_ROWS = 4_096
 _MANY_ROWS = 20_000
-_COMMON = 100
+_COMMON = 30
 _CELLS_AT_ONCE = 5_000
 
 
@@ -66,7 +67,7 @@ def calibrate(
     One row is shared out among the bins, so that a value never seen before is rare, not impossible.
     `distance` is given many pairs at once, one a line. `steps` tells that single rows may show in it.
     """
-    draws = draws or (DRAWS if rows < _MANY_ROWS else DRAWS_OF_MANY)
+    draws = draws or (DRAWS_OF_FEW if rows < _FEW_ROWS else DRAWS)
     counts = np.asarray(reference, dtype=np.int64)
     total = int(counts.sum())
     likely = shares(counts, added=1.0 / len(counts))
