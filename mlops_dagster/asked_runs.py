@@ -58,17 +58,23 @@ def key_to_ask(
     instance: dg.DagsterInstance, bench: Workbench, model: ModelIdentity, run_key: str
 ) -> str | None:
     """Give the key under which to ask for a run now; None when it is open, done, refused or not due."""
-    attempt = last_attempt(instance, run_key)
-    if attempt.run is None:
-        return run_key
-    if not worth_a_retry(instance, bench, model, attempt.run):
-        return None
-    number = attempt.number + 1
+    number = next_attempt(instance, bench, model, run_key)
+    if number is None or number == 1:
+        return run_key if number else None
     keys = [attempt_key(run_key, one) for one in range(1, number)]
     asked = dg.RunsFilter(tags={RUN_KEY: keys})
     [oldest] = instance.get_run_records(asked, limit=1, ascending=True)
     due = attempt_due(oldest.create_timestamp, number)
     return attempt_key(run_key, number) if due and due <= wall_now() else None
+
+
+def next_attempt(
+    instance: dg.DagsterInstance, bench: Workbench, model: ModelIdentity, run_key: str
+) -> int | None:
+    """Number the attempt that is left to make under a key; None when its run is open, done or refused."""
+    attempt = last_attempt(instance, run_key)
+    left = attempt.run is None or worth_a_retry(instance, bench, model, attempt.run)
+    return attempt.number + 1 if left else None
 
 
 def worth_a_retry(

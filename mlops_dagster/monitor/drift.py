@@ -93,6 +93,15 @@ def judge_drift(
     return sorted(judged + plain, key=lambda verdict: -verdict.excess)
 
 
+def judge_window(
+    reference: TableProfile, current: TableProfile, *, spec: DriftSpec, limits: Limits
+) -> tuple[ColumnVerdict, ...]:
+    """Judge each column of a window; one with too few rows is said to be, once for all columns."""
+    if current.rows < spec.minimum_rows:
+        return (too_few_rows(reference, current, spec=spec),)
+    return tuple(judge_drift(reference, current, spec=spec, limits=limits))
+
+
 def too_few_rows(
     reference: TableProfile, current: TableProfile, *, spec: DriftSpec
 ) -> ColumnVerdict:

@@ -12,7 +12,7 @@ from mlops_dagster.monitor.champion import Load, champion_version, open_champion
 from mlops_dagster.monitor.due import judged_before
 from mlops_dagster.monitor.evidence import Join
 from mlops_dagster.monitor.looks import drift_findings
-from mlops_dagster.monitor.page.keep import keep_page
+from mlops_dagster.monitor.page.keep import keep_page, kept_columns
 from mlops_dagster.monitor.roles import compare_roles, shown_roles
 from mlops_dagster.monitor.served import Lake
 from mlops_dagster.monitor.show import shown_counts
@@ -51,9 +51,12 @@ def run(
     ages = judge_ages(context, spec.freshness, validated, version=version)
     before = judged_before(context, version=version) if version else []
     champion = open_champion(context, serving, load=load) if serving and spec.looks else None
+    kept = kept_columns(context, version)
     drift = DriftSeen()
     if champion and spec.drift:
-        drift = watch_drift(context, spec.drift, validated, champion, before=before, join=join)
+        drift = watch_drift(
+            context, spec.drift, validated, champion, before=before, kept=kept, join=join
+        )
     beside = compare_roles(context, validated, live=version) if version else []
     findings = ages.findings(context, version=version)
     for look in drift.looks:
@@ -71,7 +74,9 @@ def run(
     context.bench.operations.add_findings(findings)
     drifts = drift_checks(spec, drift.looks, version=version, before=before)
     checks = (*ages.checks(), *drifts, *skew.checks, *answers.checks)
-    page = keep_page(context, spec, checks=checks, serving=serving, current=drift.current)
+    page = keep_page(
+        context, spec, checks=checks, serving=serving, current=drift.current, kept=kept
+    )
     counts = shown_counts(findings, drift.looks)
     return _record(
         context,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from mlops_dagster.monitor.champion import Champion
-from mlops_dagster.monitor.drift import ColumnVerdict, judge_drift, too_few_rows
+from mlops_dagster.monitor.drift import judge_window
 from mlops_dagster.monitor.due import windows_due
 from mlops_dagster.monitor.evidence import Evidence, Join, gather
 from mlops_dagster.monitor.limits import Limits
@@ -17,11 +17,9 @@ from mlops_dagster.monitor.looks import (
     not_compared_check,
 )
 from mlops_dagster.monitor.page.facts import Current
-from mlops_dagster.monitor.page.keep import kept_columns
 from mlops_dagster.monitor.show import picture, worst_columns
 from mlops_dagster.monitor.spec import DriftSpec, MonitorSpec
 from mlops_dagster.monitor.windows import Window
-from mlops_dagster.profiles.columns import TableProfile
 from mlops_dagster.records import Check, Finding, Shown, Snapshot
 from mlops_dagster.workbench import StepContext
 
@@ -45,14 +43,18 @@ def watch_drift(
     champion: Champion,
     *,
     before: Sequence[Finding],
+    kept: str,
     join: Join,
 ) -> DriftSeen:
-    """Judge each complete window since the findings `before`, the oldest first."""
+    """Judge each complete window since the findings `before`, the oldest first.
+
+    `kept` are the worst columns as the last page shows them, if it does.
+    """
     due = windows_due(context, spec, validated, reference=champion.reference, before=before)
     watch = Watch(context, champion, spec)
     seen = list(watch.look(validated, due[: spec.most_windows], join=join))
-    # To judge the last window again takes seconds, and the last page shows it already.
-    last = None if kept_columns(context, champion.version) else last_window(before)
+    # To judge the last window again takes seconds, and the last page may show it already.
+    last = None if kept else last_window(before)
     return DriftSeen(
         looks=[look for look, _ in seen],
         shown=_shown(champion, seen, left=len(due) - len(seen)),
@@ -117,7 +119,10 @@ class Watch:
                 self._of_predictions,
             ),
         )
-        features, predictions = (_verdicts(*side) for side in sides)
+        features, predictions = (
+            judge_window(reference, current, spec=spec, limits=limits)
+            for reference, current, spec, limits in sides
+        )
         return Look(
             window=evidence.window,
             rows=evidence.rows,
@@ -125,14 +130,6 @@ class Watch:
             predictions=predictions,
             source=evidence.source,
         )
-
-
-def _verdicts(
-    reference: TableProfile, current: TableProfile, spec: DriftSpec, limits: Limits
-) -> tuple[ColumnVerdict, ...]:
-    if current.rows < spec.minimum_rows:
-        return (too_few_rows(reference, current, spec=spec),)
-    return tuple(judge_drift(reference, current, spec=spec, limits=limits))
 
 
 def drift_checks(

@@ -5,7 +5,7 @@ No row is kept: means, spreads and curves only.
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,41 +80,50 @@ def answer_reference(
     bins they are counted in. `worth` values each row.
     """
     losses = row_losses(task, scored)
+    levelled = levelled_losses(losses, task, every) if every else np.empty(0)
+    loss = sketch_with_past(losses, levelled, every.windows) if every else sketch(losses)
+    sliced = tuple(_sliced(slices, losses, levelled, every, whole=loss))
     return AnswerReference(
-        loss=sketch_with_past(losses, task, every),
+        loss=loss,
         forgone=sketch(-worth(scored)) if worth else None,
         metrics={name: value for name, value in metrics.items() if np.isfinite(value)},
         calibrator=fit_calibrator(scored) if task.is_classification else None,
-        slices=tuple(_sliced(slices, losses, task, every)),
+        slices=sliced,
         features=tuple(
             _grouped(group_values(str(name), features[name]), features[name], losses)
             for name in features
         ),
-        slice_answers=dict(_answered(slices, answers, every)) if answers else {},
+        slice_answers=dict(_answered(sliced, slices, answers, every)) if answers else {},
     )
 
 
 def _sliced(
-    slices: pd.DataFrame, losses: npt.NDArray[np.float64], task: Task, every: Every | None
+    slices: pd.DataFrame,
+    losses: npt.NDArray[np.float64],
+    levelled: npt.NDArray[np.float64],
+    every: Every | None,
+    *,
+    whole: LossSketch,
 ) -> Iterator[GroupLosses]:
-    levelled = levelled_losses(losses, task, every) if every else np.empty(0)
     for name in slices:
         one = _grouped(group_labels(str(name), slices[name]), slices[name], losses)
         if every is not None:
-            past = sketch_groups_with_past(
-                one.losses, one.grouping, levelled, every, whole=sketch(losses)
-            )
+            past = sketch_groups_with_past(one.losses, one.grouping, levelled, every, whole=whole)
             one = GroupLosses(grouping=one.grouping, losses=past)
         yield one
 
 
 def _answered(
-    slices: pd.DataFrame, answers: tuple[pa.Table, TableProfile], every: Every | None
+    sliced: Iterable[GroupLosses],
+    slices: pd.DataFrame,
+    answers: tuple[pa.Table, TableProfile],
+    every: Every | None,
 ) -> Iterator[tuple[str, Mapping[str, TableProfile]]]:
-    for name in slices:
-        grouping = group_labels(str(name), slices[name])
-        found = profile_groups(grouping, slices[name], *answers)
-        yield str(name), profile_groups_with_past(found, grouping, every) if every else found
+    for one in sliced:
+        grouping = one.grouping
+        found = profile_groups(grouping, slices[grouping.column], *answers)
+        past = profile_groups_with_past(found, grouping, every) if every else found
+        yield grouping.column, past
 
 
 def _grouped(

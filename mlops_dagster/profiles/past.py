@@ -65,13 +65,13 @@ def levelled_losses(losses: Floats, task: Task, every: Every) -> Floats:
     return np.where(every.held_out, found, found * (np.nanmean(losses) / level))
 
 
-def sketch_with_past(losses: Floats, task: Task, every: Every | None) -> LossSketch:
-    """Sketch held-out losses, with how windows of all rows differ."""
+def sketch_with_past(losses: Floats, levelled: Floats, windows: Floats) -> LossSketch:
+    """Sketch held-out losses, with how windows of all rows differ, whose losses are `levelled`."""
     known = sketch(losses)
-    levelled = levelled_losses(losses, task, every) if every else np.empty(0)
-    if every is None or not len(levelled):
+    if not len(levelled):
         return known
-    return _with_windows(known, _by_window(levelled, every.windows))
+    _, sums = _sums(np.zeros(len(levelled)), windows, levelled)
+    return _with_windows(known, _told(sums[0], fewest=1))
 
 
 def sketch_groups_with_past(
@@ -93,14 +93,14 @@ def sketch_groups_with_past(
     found = dict(losses)
     for at, name in enumerate(names):
         if name in losses:
-            own, others = (_told(one) for one in (sums[at], sums.sum(axis=0) - sums[at]))
+            own, others = (
+                _told(one, fewest=FEWEST_ROWS) for one in (sums[at], sums.sum(axis=0) - sums[at])
+            )
             found[name] = _beside(losses[name], own, others, sd=whole.without(losses[name]).sd)
     return found
 
 
-def _sums(
-    groups: npt.NDArray[np.object_], windows: Floats, losses: Floats
-) -> tuple[list[str], Floats]:
+def _sums(groups: npt.NDArray[Any], windows: Floats, losses: Floats) -> tuple[list[str], Floats]:
     """Sum ones, losses and their squares by group and window: shape groups x windows x 3."""
     codes, names = pd.factorize(groups)
     places, numbers = pd.factorize(windows, sort=True)
@@ -112,11 +112,11 @@ def _sums(
     return list(names), summed.T.reshape(len(names), len(numbers), 3)
 
 
-def _told(sums: Floats) -> pd.DataFrame:
+def _told(sums: Floats, *, fewest: int) -> pd.DataFrame:
     """Give mean, number of rows and the variance that is chance, of the windows with enough rows."""
-    enough = np.flatnonzero(sums[:, 0] >= FEWEST_ROWS)
+    enough = np.flatnonzero(sums[:, 0] >= fewest)
     count, total, squares = sums[enough].T
-    spread = np.maximum(squares - total**2 / count, 0.0) / (count - 1)
+    spread = np.maximum(squares - total**2 / count, 0.0) / np.maximum(count - 1, 1)
     told = {"mean": total / count, "count": count, "within": spread / count}
     return pd.DataFrame(told, index=enough)
 
@@ -131,14 +131,6 @@ def _beside(known: LossSketch, own: pd.DataFrame, others: pd.DataFrame, *, sd: f
         within=own["within"] + scale**2 * others["within"],
     )
     return _with_windows(known, apart)
-
-
-def _by_window(losses: Floats, windows: Floats) -> pd.DataFrame:
-    """Measure each window: mean, number of rows, and the variance that is chance."""
-    by_window: Any = pd.Series(losses).groupby(windows)
-    told: pd.DataFrame = by_window.agg(["mean", "var", "count"])
-    told = told[told["count"] > 0]
-    return told.assign(within=told["var"].fillna(0.0) / told["count"])
 
 
 def _with_windows(known: LossSketch, told: pd.DataFrame) -> LossSketch:

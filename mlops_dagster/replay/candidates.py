@@ -18,7 +18,7 @@ from mlops_dagster.evaluate.scoring import answers_of, baselines, quality, slice
 from mlops_dagster.metrics.losses import LossSketch, row_losses
 from mlops_dagster.metrics.quality import Scored, metrics_for
 from mlops_dagster.profiles.columns import TableProfile
-from mlops_dagster.profiles.past import Every, number_windows, sketch_with_past
+from mlops_dagster.profiles.past import Every, levelled_losses, number_windows, sketch_with_past
 from mlops_dagster.profiles.reference import (
     ReferenceProfile,
     answers_profile,
@@ -148,7 +148,8 @@ class Trainer:
         held_out = np.zeros(len(places), dtype=bool)
         held_out[held] = True
         every = Every(scored=scored, held_out=held_out, windows=windows)
-        return sketch_with_past(row_losses(model.task, scored)[held], model.task, every)
+        losses = row_losses(model.task, scored)[held]
+        return sketch_with_past(losses, levelled_losses(losses, model.task, every), windows)
 
     def _profile(self, made: pd.DataFrame, times: pa.ChunkedArray) -> TableProfile:
         """Profile the features, where their drift may ask for a retrain."""

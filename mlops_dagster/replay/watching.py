@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from mlops_dagster.metrics.limits import per_test
-from mlops_dagster.monitor.drift import ColumnVerdict, judge_drift, too_few_rows
+from mlops_dagster.monitor.drift import judge_window
 from mlops_dagster.monitor.limits import Limits
 from mlops_dagster.monitor.looks import Look, drift_findings
 from mlops_dagster.monitor.measured import limit_of
@@ -56,7 +56,10 @@ class Watch:
         """Judge one window."""
         if number not in self._looks:
             sides = {name: one for name, one in self._sides.items() if number in one.cut}
-            found = {name: _verdicts(one, number) for name, one in sides.items()}
+            found = {
+                name: judge_window(one.before, one.cut[number], spec=one.spec, limits=one.limits)
+                for name, one in sides.items()
+            }
             self._looks[number] = Look(
                 window=window,
                 rows=max((one.cut[number].rows for one in sides.values()), default=0),
@@ -146,10 +149,3 @@ def _side(
         spec=spec,
         limits=Limits(before, spec, apart=apart),
     )
-
-
-def _verdicts(side: _Side, number: int) -> tuple[ColumnVerdict, ...]:
-    current = side.cut[number]
-    if current.rows < side.spec.minimum_rows:
-        return (too_few_rows(side.before, current, spec=side.spec),)
-    return tuple(judge_drift(side.before, current, spec=side.spec, limits=side.limits))

@@ -18,7 +18,7 @@ from mlops_dagster.asked_runs import (
     attempt_due,
     attempt_key,
     last_attempt,
-    worth_a_retry,
+    next_attempt,
 )
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.errors import MlopsError
@@ -216,12 +216,9 @@ def repeat_unstarted(tick: Tick) -> Decision | None:
 def again_of(tick: Tick, decision: Decision) -> Decision | None:
     """Give the decision with the key of its next attempt, if another attempt is due."""
     model, bench = tick.watched.model, tick.bench
-    attempt = last_attempt(tick.instance, decision.run_key)
-    if attempt.run is None:
-        return decision
-    if not worth_a_retry(tick.instance, bench, model, attempt.run):
-        return None
-    number = attempt.number + 1
+    number = next_attempt(tick.instance, bench, model, decision.run_key)
+    if number is None or number == 1:
+        return decision if number else None
     due = attempt_due(decision.at, number)
     if due is None or bench.clock.now() < due or open_run(tick.instance, bench, model):
         return None

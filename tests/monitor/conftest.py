@@ -14,11 +14,12 @@ from mlops_dagster.declaration import ModelIdentity, Task
 from mlops_dagster.monitor.run import run
 from mlops_dagster.monitor.spec import DriftSpec, FreshnessSpec, MonitorSpec
 from mlops_dagster.profiles.reference import as_table, reference_of, write_reference
-from mlops_dagster.records import Monitoring, Move, Snapshot
+from mlops_dagster.records import Monitoring, Snapshot
 from mlops_dagster.scoring.artifact import ModelArtifact
 from mlops_dagster.scoring.loader import ScoringModel
 from mlops_dagster.stores.registry import CHAMPION, ModelVersion
 from mlops_dagster.stores.tables import BATCH
+from mlops_dagster.testing.ledger import a_move
 from mlops_dagster.workbench import StepContext, Workbench
 
 START = datetime(2013, 1, 7, tzinfo=UTC)
@@ -122,15 +123,10 @@ class Shop:
             name="shop", version=version, source=str(folder), mlflow_run_id=mlflow_run_id, tags={}
         )
         self.context.bench.operations.open_move(
-            Move(
+            a_move(
                 model="shop",
-                segment="all",
                 registered_name="shop",
-                from_version=None,
                 to_version=version,
-                who="test",
-                why="first",
-                kind="promotion",
                 state="done",
                 at=self.context.at,
                 recorded_at=self.context.at,

@@ -16,6 +16,7 @@ from mlops_dagster.profiles.columns import TableProfile
 from mlops_dagster.profiles.reference import ReferenceProfile
 from mlops_dagster.profiles.tables import profile_of
 from mlops_dagster.records import Check, Decision, Finding, Move, Outcome, Severity
+from mlops_dagster.testing.ledger import a_move
 
 START = datetime(2013, 1, 7, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -87,22 +88,18 @@ def measured(number: int, value: float | None, *, kind: str = "labelled", **chan
 
 def move(number: float, version: str, kind: str = "promotion", **changed) -> Move:
     at = START + WEEK * number
-    return replace(
-        Move(
-            model="shop",
-            segment="all",
-            registered_name="shop",
-            from_version=None,
-            to_version=version,
-            who="run 1",
-            why="It passed every gate.",
-            kind=kind,
-            state="done",
-            at=at,
-            recorded_at=at,
-        ),
-        **changed,
-    )
+    told = {
+        "model": "shop",
+        "registered_name": "shop",
+        "to_version": version,
+        "who": "run 1",
+        "why": "It passed every gate.",
+        "kind": kind,
+        "state": "done",
+        "at": at,
+        "recorded_at": at,
+    }
+    return a_move(**told | changed)
 
 
 def decision(number: float, action: str = "retrain", because: str = "3 drift alarms.") -> Decision:

@@ -28,8 +28,9 @@ def keep_page(
     checks: Sequence[Check],
     serving: ModelVersion | None,
     current: Current | None,
+    kept: str,
 ) -> dict[str, Shown]:
-    """Write the page in place of the last one and tell where it is.
+    """Write the page in place of the last one, whose worst columns are `kept`; tell where it is.
 
     The champion's own run has it, so that each version keeps how it did while it served; a look of its
     own would make a run of MLflow each time. Without a champion it is in the home only.
@@ -37,7 +38,7 @@ def keep_page(
     """
     version = serving.version if serving else None
     facts = read_facts(context, spec, checks=checks, champion=version, current=current)
-    text = draw_page(facts, kept="" if current else kept_columns(context, version))
+    text = draw_page(facts, kept="" if current else kept)
     place = context.keep_report(PAGE, text)
     context.log.info(f"page: {len(text.encode()) / 1000:.0f} kB, {place}")
     return {"page": Shown(kind="path", value=str(place))} | _logged(context, serving, text)
