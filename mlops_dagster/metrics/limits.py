@@ -59,25 +59,27 @@ def calibrate(
     *,
     distance: Callable[[Floats, Floats], Floats],
     steps: bool = True,
+    of_gaps: bool = False,
     seed: int = 0,
     draws: int | None = None,
 ) -> Calibration:
     """Draw the reference and a window of `rows` again and again from the reference's own shares.
 
     One row is shared out among the bins, so that a value never seen before is rare, not impossible.
-    `distance` is given many pairs at once, one a line. `steps` tells that single rows may show in it.
+    `distance` is given many pairs at once, one a line. `steps` tells that single rows may show in it;
+    `of_gaps` that it hangs on differences of shares alone, so that both sides' chance is drawn as one.
     """
     draws = draws or (DRAWS_OF_FEW if rows < _FEW_ROWS else DRAWS)
     counts = np.asarray(reference, dtype=np.int64)
     total = int(counts.sum())
     likely = shares(counts, added=1.0 / len(counts))
     chance = np.random.default_rng(seed)
+    sides = (total, rows)
+    if of_gaps and not steps:
+        sides = (math.inf, 1 / (1 / total + 1 / rows))
     found = np.concatenate(
         [
-            distance(
-                _redrawn(total, likely, some, chance, exact=steps),
-                _redrawn(rows, likely, some, chance, exact=steps),
-            )
+            distance(*(_redrawn(side, likely, some, chance, exact=steps) for side in sides))
             for some in _blocks(draws, cells=len(counts))
         ]
     )
@@ -102,18 +104,22 @@ def _blocks(draws: int, *, cells: int) -> list[int]:
 
 
 def _redrawn(
-    rows: int, likely: Floats, draws: int, chance: np.random.Generator, *, exact: bool
+    rows: float, likely: Floats, draws: int, chance: np.random.Generator, *, exact: bool
 ) -> Floats:
-    """Draw counts of `rows` rows anew, one draw a line.
+    """Draw counts of `rows` rows anew, one draw a line; of infinitely many rows the shares are known.
 
     Unless `exact` each cell is drawn by itself, common ones as normal: a fraction of the time, and
     shares that are as good, since distances are of shares and not of counts.
     """
+    if rows == math.inf:
+        return likely
     if exact and rows < _MANY_ROWS:
-        return chance.multinomial(rows, likely, size=draws).astype(np.float64)
+        return chance.multinomial(int(rows), likely, size=draws).astype(np.float64)
     expected = rows * likely
     common = expected >= _COMMON
-    drawn = chance.standard_normal((draws, len(likely))) * np.sqrt(expected) + expected
+    drawn = chance.standard_normal((draws, len(likely)))
+    drawn *= np.sqrt(expected)
+    drawn += expected
     if not common.all():
         drawn[:, ~common] = chance.poisson(expected[~common], size=(draws, int((~common).sum())))
     return drawn

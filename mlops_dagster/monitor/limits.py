@@ -52,6 +52,7 @@ class Limits:
                 rows,
                 distance=pair.widest.distance,
                 steps=pair.steps or pair.has_rare_cells,
+                of_gaps=pair.measure == "w1_sd",
                 # Each column its own: bad luck of one draw must not move all limits at once.
                 seed=crc32(pair.name.encode()),
             )

@@ -29,7 +29,12 @@ class RowSource:
         return self._scan(columns).to_reader()
 
     def sample(self, columns: Sequence[str], most: int) -> pa.Table:
-        """Give every n-th row, so that there are at least `most` (if there are) and less than twice that."""
+        """Give every n-th row, so that there are at least `most` (if there are) and less than twice that.
+
+        A sample of all rows is kept: they are not read again.
+        """
+        if not isinstance(self._rows, pa.Table) and self._rows.count_rows() <= most:
+            self._rows = self._scan(columns).to_table()
         if isinstance(self._rows, pa.Table):
             step = max(self._rows.num_rows // most, 1)
             chosen = self._rows.select(columns)

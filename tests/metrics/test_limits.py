@@ -62,6 +62,23 @@ def test_a_smooth_limit_is_no_matter_of_one_draw(distance):
     assert found.std() / found.mean() < 0.03
 
 
+@pytest.mark.parametrize("rows", [300, 1_000, 100_000])
+def test_both_sides_drawn_as_one_have_the_same_limits(rows):
+    rare = np.array([60_000, 30_000, 9_000, 950, 40, 9, 1])
+    bounds = np.arange(len(rare) + 1) / len(rare)
+
+    def distance(reference, current):
+        return wasserstein(reference, current, bounds=bounds)
+
+    one, two = (
+        calibrate(rare, rows, distance=distance, steps=False, of_gaps=gaps, draws=40_000)
+        for gaps in (True, False)
+    )
+    for quantile in (0.95, 0.9997):
+        expected = two.limit(rows, quantile=quantile)
+        assert one.limit(rows, quantile=quantile) == pytest.approx(expected, rel=0.03)
+
+
 def test_the_same_seed_gives_the_same_limit():
     assert calibrate(EVEN, 500, distance=moved) == calibrate(EVEN, 500, distance=moved)
 
