@@ -74,7 +74,7 @@ def calibrate(
     total = int(counts.sum())
     likely = shares(counts, added=1.0 / len(counts))
     chance = np.random.default_rng(seed)
-    sides = (total, rows)
+    sides: tuple[float, float] = (total, rows)
     if of_gaps and not steps:
         sides = (math.inf, 1 / (1 / total + 1 / rows))
     found = np.concatenate(
