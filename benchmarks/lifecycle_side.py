@@ -22,9 +22,10 @@ def prepare() -> None:
 
 def run() -> None:
     """Run what a person types: `mlops-dagster run flight_delay`."""
-    from mlops_dagster.cli.main import main
+    from mlops_dagster.cli.main import console
 
-    main(["run", "flight_delay"])
+    sys.argv = ["mlops-dagster", "run", "flight_delay"]
+    console()
 
 
 def floor() -> None:

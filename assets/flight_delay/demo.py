@@ -21,6 +21,7 @@ from assets.flight_delay.live import Endpoint, live, trace
 from assets.flight_delay.play import Player, fresh_home
 from assets.flight_delay.source import FAULT, departures
 from assets.flight_delay.year import Month, draw, judge_months, write_table
+from mlops_dagster.cli.leave import run_and_leave
 from mlops_dagster.cli.why import sentence
 from mlops_dagster.records import (
     Decision,
@@ -227,4 +228,4 @@ def shortened(text: str, letters: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_and_leave(main)

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from mlops_dagster.cli.leave import run_and_leave
 from mlops_dagster.errors import MlopsError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -77,5 +78,10 @@ def main(*, traceback: bool) -> None:
     """Take a model through its whole life in Dagster."""
 
 
+def console() -> None:
+    """Be the program `mlops-dagster`."""
+    run_and_leave(main)
+
+
 if __name__ == "__main__":
-    main()
+    console()
