@@ -64,7 +64,7 @@ class Player:
         self.cursors: dict[str, str | None] = {}
         self.began = time.monotonic()
         # Looking through all that is loaded, again and again, took 4 of 115 seconds.
-        gc.set_threshold(50_000, 20, 100)
+        gc.set_threshold(100_000, 50, 100)
 
     def run(self, job: str, *, tags: dict[str, str] | None = None) -> dg.ExecuteInProcessResult:
         """Run one of the model's jobs, whatever becomes of it."""

@@ -36,14 +36,16 @@ def command(*, model: str, job: str, verbose: bool, workspace: Path) -> None:
     if not verbose:
         quiet()
     # A sixth of a short run's CPU went into sifting loaded libraries for garbage.
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(100_000, 50, 100)
     # Sensors and other processes must see the runs that are made here.
     os.environ["DAGSTER_HOME"] = str(dagster_home())
     locations = load_locations(workspace)
     spec = declared_model(model)
     for lost in spec.losses:
         click.echo(f"{model}: {lost}", err=True)
-    if not run_job(find_job(locations, spec.identity.job(job)), verbose=verbose):
+    found = find_job(locations, spec.identity.job(job))
+    gc.freeze()
+    if not run_job(found, verbose=verbose):
         raise click.exceptions.Exit(1)
 
 
