@@ -29,15 +29,17 @@ class Endpoint:
 
     def __init__(self, player: Player) -> None:
         self.player = player
+        self.log = player.bench.home / "endpoint.log"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "mlops_dagster.cli.main", "serve", self.player.model.name]
-        self.process = subprocess.Popen(  # noqa: S603 - our own command
-            [*command, "--port", str(self.port)], stdout=subprocess.DEVNULL, env=os.environ
-        )
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(  # noqa: S603 - our own command
+                [*command, "--port", str(self.port)], stdout=log, stderr=log, env=os.environ
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -49,7 +51,7 @@ class Endpoint:
         deadline, patience = time.monotonic() + PATIENCE.total_seconds(), threading.Event()
         while not workers_of(self.player.bench, self.player.model):
             if self.process.poll() is not None or time.monotonic() > deadline:
-                sys.exit("The endpoint did not start: mlops-dagster serve flight_delay")
+                sys.exit(f"The endpoint did not start; it says why in {self.log}")
             patience.wait(0.05)
 
 
