@@ -1,6 +1,5 @@
 """Turn rows and a model's answer into rows of the table `predictions`."""
 
-import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.scoring.inputs import as_given
 from mlops_dagster.scoring.loader import ScoringModel
 from mlops_dagster.scoring.rows import input_texts, typed_like
-from mlops_dagster.stores.hashes import hash_each
+from mlops_dagster.stores.hashes import hex_digests
 
 EPOCH = pd.Timestamp(0, tz="UTC")
 NO_TIME = "no-time"
@@ -63,11 +62,11 @@ class Scorer:
         )
         kept = [*self.model.key, *([self.model.event_time] if self.model.event_time else [])]
         table = {
-            "prediction_id": digests(named),
+            "prediction_id": hex_digests(named),
             **{name: rows[name] for name in dict.fromkeys(kept) if name in rows.column_names},
             "window": windows,
             "inputs": texts,
-            "input_digest": digests(texts),
+            "input_digest": hex_digests(texts),
         }
         return Asked(named=pa.table(table), inputs=inputs)
 
@@ -129,18 +128,6 @@ def ask(model: ScoringModel, rows: pa.Table) -> tuple[pa.ChunkedArray, pd.DataFr
     """Ask a model about rows of a table; give their inputs as JSON, and the answer."""
     inputs = typed_like(as_given(rows), model)
     return input_texts(inputs), model.predict_typed(inputs)
-
-
-def digest(text: str) -> str:
-    """Digest a text to 32 hex digits."""
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def digests(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Digest each text as `digest` does."""
-    told = hash_each(texts).hex().encode()
-    ends = np.arange(0, len(told) + 1, 32, dtype=np.int32)
-    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(told))
 
 
 def _json_texts(values: pa.Array) -> pa.Array:

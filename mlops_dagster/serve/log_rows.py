@@ -9,12 +9,13 @@ import pandas as pd
 import pyarrow as pa
 
 from mlops_dagster.declaration import ModelIdentity
-from mlops_dagster.serve.answers import Scorer, digest
+from mlops_dagster.serve.answers import Scorer
 from mlops_dagster.serve.endpoint.prediction_log import (
     read_segment,
     seal_what_was_left,
     sealed_segments,
 )
+from mlops_dagster.stores.hashes import hex_digests
 from mlops_dagster.stores.schemas import as_kind
 from mlops_dagster.workbench import StepContext
 
@@ -78,6 +79,7 @@ def rows_of(
     columns = {
         name: as_kind([row.get(name) for row in rows], kind) for name, kind in _TYPES.items()
     }
+    columns["input_digest"] = hex_digests(columns["inputs"])
     for name in model.key:
         columns[name] = as_kind([row.get(name) for row in rows], _kind(like, name))
     if model.event_time:
@@ -112,7 +114,6 @@ def _rows(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "prediction_id": f"{record['id']}-{at}{role}",
             **{name: each[at] for name, each in named.items()},
             "inputs": text,
-            "input_digest": digest(text),
             "prediction": answer["prediction"][at],
             "probability": answer["probability"][at] if "probability" in answer else None,
             "probabilities": json.dumps(likely) if likely else None,

@@ -1,4 +1,4 @@
-"""The digest of a table's content: what "the same rows" means. This encoding is fixed as `v1`.
+"""The digest of a table's content: what "the same rows" means. This encoding is fixed as `v2`.
 
 Two tables have the same digest when they hold the same multiset of rows under the same columns,
 whatever the order of rows and columns, the files and the chunks.
@@ -11,8 +11,8 @@ times of any unit; list, large and fixed-size list. `int32` and `int64` are two 
 **Values.** Each value becomes a 64-bit word in each of two lanes:
 integers and booleans as they are; dates as days; times, durations and timestamps (in UTC) as whole
 microseconds; floats as the bits of the float64, all NaN alike, -0.0 unlike 0.0; strings and bytes as the
-two halves of their blake2b-128; decimals as text and nested values as JSON text (sorted keys), then like
-strings. The word is xor-ed with a seed of its column and lane (the two halves of the blake2b-128,
+two words of their hash (`stores.hashes`); decimals as text and nested values as JSON text (sorted keys), then
+like strings. The word is xor-ed with a seed of its column and lane (the two halves of the blake2b-128,
 personalised "mlops_dagster", of type, a zero byte and name) and mixed by the finaliser of splitmix64 in
 the first lane and of murmur3 in the second. A null adds nothing, so a column of nulls may come later
 without touching what was summed. Halves are read as little-endian.
@@ -21,7 +21,7 @@ without touching what was summed. Halves are read as little-endian.
 all modulo 2**64 and for each lane alone, with the number of rows beside it. Sums can be added and taken
 away, so a table that grows is never read again to know its digest.
 
-**Digest.** `v1:` and the first 32 hexadecimal digits of sha256 over the JSON of format, columns and sums.
+**Digest.** `v2:` and the first 32 hexadecimal digits of sha256 over the JSON of format, columns and sums.
 
 It resists accidents (two different tables meet with a chance of about 2**-128), not an adversary who
 chooses rows to collide: file digests guard what must not be forged.
@@ -31,20 +31,19 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops_dagster.stores.hashes import hash_each, mostly_differ
+from mlops_dagster.stores.hashes import Words, hash_each, mostly_differ, read_digests
 from mlops_dagster.stores.logical_types import is_bytes, is_text, type_name
 
-Words: TypeAlias = np.ndarray[Any, np.dtype[np.uint64]]
 Hashed: TypeAlias = Mapping[str, str]
-"""A column of text, and the one that has the blake2b-128 of each of its values as hexadecimal digits."""
+"""A column of text, and the one that has what `hex_digests` writes of each of its values."""
 
-FORMAT = "v1"
+FORMAT = "v2"
 NOTHING: Hashed = {}
 CHUNK_ROWS = 32_768
 """Rows hashed at once: what fits a processor's cache."""
@@ -91,7 +90,7 @@ class ContentSum:
 
 
 def digest_of(schema: pa.Schema, content: ContentSum) -> str:
-    """Name the content of a table: `v1:` and 32 hexadecimal digits."""
+    """Name the content of a table: `v2:` and 32 hexadecimal digits."""
     columns = sorted([field.name, type_name(field.type)] for field in counted(schema))
     told = json.dumps([FORMAT, columns, content.first, content.second, content.rows])
     return f"{FORMAT}:{hashlib.sha256(told.encode()).hexdigest()[:32]}"
@@ -118,6 +117,11 @@ def sum_batches(batches: Iterable[pa.RecordBatch], *, hashed: Hashed = NOTHING) 
         for start in range(0, batch.num_rows, CHUNK_ROWS):
             total += _sum_batch(batch.slice(start, CHUNK_ROWS), hashed)
     return total
+
+
+def is_current(digest: str) -> bool:
+    """Tell whether a digest is of this encoding, so that its sums can be added to."""
+    return digest.startswith(f"{FORMAT}:")
 
 
 def counted(schema: pa.Schema) -> list[pa.Field]:
@@ -158,7 +162,7 @@ def _row_sums(batch: pa.RecordBatch, hashed: Hashed = NOTHING) -> list[Words]:
         present = column.is_valid().to_numpy(zero_copy_only=False) if column.null_count else None
         seeds = _seeds(field)
         told = hashed.get(field.name)
-        both = _told_words(batch[told]) if told else _words(column)
+        both = _lanes_of(read_digests(batch[told])) if told else _words(column)
         for lane, words in enumerate(both):
             mixed = _mix(words ^ seeds[lane], lane, scratch)
             if present is not None:
@@ -243,21 +247,15 @@ def _encoded_words(column: pa.Array) -> tuple[Words, Words]:
     """Hash each different value once."""
     plain = column.cast(pa.large_string() if is_text(column.type) else pa.large_binary())
     if not plain.null_count and mostly_differ(plain):
-        return _halves(hash_each(plain))
+        return _lanes_of(hash_each(plain))
     encoded = pc.dictionary_encode(plain)
-    first, second = _halves(hash_each(encoded.dictionary))
+    first, second = _lanes_of(hash_each(encoded.dictionary))
     indices = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
     return first[indices], second[indices]
 
 
-def _told_words(column: pa.Array) -> tuple[Words, Words]:
-    """Read hashes that were made before, from a column of 32 hexadecimal digits."""
-    return _halves(bytes.fromhex("".join(column.to_pylist())))
-
-
-def _halves(hashes: bytes) -> tuple[Words, Words]:
-    lanes = np.frombuffer(hashes, "<u8").reshape(-1, 2)
-    return lanes[:, 0], lanes[:, 1]
+def _lanes_of(hashes: Words) -> tuple[Words, Words]:
+    return hashes[:, 0], hashes[:, 1]
 
 
 def _json(value: object) -> str | None:

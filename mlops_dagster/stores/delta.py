@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -24,7 +24,7 @@ from mlops_dagster.stores.changes import (
     typed,
 )
 from mlops_dagster.stores.commits import CommitNote, find_note
-from mlops_dagster.stores.content import ContentSum, digest_of
+from mlops_dagster.stores.content import ContentSum, digest_of, is_current
 from mlops_dagster.stores.delta_writes import (
     Opened,
     create,
@@ -250,6 +250,9 @@ class DeltaTables:
         """Plan against the newest version and commit, planning anew when somebody was faster."""
         for _ in range(_TRIES):
             base = self._open(name)
+            if base and not is_current(base.note.digest):  # nothing can be added to its sums
+                counted = self._count(base.table, base.stored)
+                base = replace(base, note=replace(base.note, content=counted))
             change = plan(base)
             note = note_after(base, change, state)
             if base and says_nothing(base, change, note):

@@ -82,8 +82,8 @@ class TableStore(Protocol):
     ) -> TableVersion:
         """Add rows (zero rows commit the state alone). The first write makes the table.
 
-        `hashed` names columns of text, each with the column of these rows that has their blake2b-128 as
-        hexadecimal digits: they are not hashed once more for the table's digest.
+        `hashed` names columns of text, each with the column of these rows that has what `hex_digests`
+        writes of them: they are not hashed once more for the table's digest.
         Raises: DataNotFitError when a column's type changed; the table is left as it was.
         """
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from mlops_dagster.serve.answers import NO_TIME, Scorer, digest, digests
+from mlops_dagster.serve.answers import NO_TIME, Scorer
 from tests.scoring.models import MODEL
 
 
@@ -32,12 +32,6 @@ def test_a_key_is_named_as_json_names_it(values):
     rows = pa.table({"one": values, "two": values})
     alone = [json.dumps([value, value], default=str) for value in values.to_pylist()]
     assert scorer("one", "two").keys(rows, pa.chunked_array([], pa.string())).to_pylist() == alone
-
-
-def test_many_digests_are_the_digests_of_each():
-    texts = ["", "a", "é" * 100]
-    assert digests(pa.array(texts)).to_pylist() == [digest(text) for text in texts]
-    assert digests(pa.array([], pa.string())).to_pylist() == []
 
 
 @pytest.mark.parametrize("unit", ["s", "us", "ns"])

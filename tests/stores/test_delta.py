@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlops_dagster.errors import DataNotFitError, StoreError
+from mlops_dagster.stores import content
 from mlops_dagster.stores.content import digest_of_table
 from mlops_dagster.stores.delta import DeltaTables
 from mlops_dagster.stores.streams import stream
@@ -188,6 +190,18 @@ def test_after_rows_by_somebody_else_the_digest_is_made_anew(tables):
     assert seen.state == {"cursor": "1"}
     assert_true_to_its_rows(tables, seen)
     assert_true_to_its_rows(tables, tables.append(NAME, ROWS))
+
+
+def test_a_digest_of_an_earlier_encoding_stays_until_the_table_is_written(tables, monkeypatch):
+    with monkeypatch.context() as earlier:
+        earlier.setattr(content, "FORMAT", "v1")
+        earlier.setattr(content, "_ROW", (np.uint64(1), np.uint64(2)))
+        old = tables.append(NAME, ROWS.slice(0, 1), state={"cursor": "1"})
+    assert old.ref.digest.startswith("v1:")
+    assert tables.latest(NAME).ref == old.ref
+    said = tables.append(NAME, ROWS.slice(1))
+    assert said.ref.digest == digest_of_table(ROWS)
+    assert said.state == {"cursor": "1"}
 
 
 def test_a_table_that_somebody_else_made_can_be_used(tables):
