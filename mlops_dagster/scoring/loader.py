@@ -1,7 +1,7 @@
 """Load a model that is what was registered, and score with it."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,17 @@ class ScoringModel:
         """The fitted scikit-learn pipeline on the feature columns."""
         return self.artifact.pipeline
 
+    @cached_property
+    def is_reentrant(self) -> bool:
+        """Whether several threads may score features at once: each part is scikit-learn's own.
+
+        Its `predict` changes nothing. Nobody promises that of a user's estimator or function.
+        """
+        told = getattr(self.pipeline, "get_params", dict)().values()
+        acting = [one for one in told if callable(one) or hasattr(one, "get_params")]
+        homes = {_home(one).partition(".")[0] for one in (self.pipeline, *acting)}
+        return homes <= {"sklearn", "numpy"}
+
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Score rows of inputs. MLflow's look at every single value is left out: the artifact casts."""
         return self.artifact.predict(None, rows)
@@ -56,7 +67,11 @@ class ScoringModel:
 
         `InputSchema.frame` and `typed_like` give such rows; casting them again is dear for a single one.
         """
-        return self.artifact.score(self.features_typed(rows))
+        return self.score(self.features_typed(rows))
+
+    def score(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Score feature columns that `features_typed` made."""
+        return self.artifact.score(features)
 
     def features_typed(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Make the feature columns that `predict_typed` scores."""
@@ -140,3 +155,9 @@ def load_verified(registry: Registry, version: ModelVersion) -> ScoringModel:
 def _opened(folder: Path, version: str, sha256: str) -> ScoringModel:
     del sha256  # part of the key: changed files are another model
     return open_model.__wrapped__(folder, version)
+
+
+def _home(part: Any) -> str:
+    """Name the module that a function, a class or an object's class comes from."""
+    owner = part if hasattr(part, "__qualname__") else type(part)
+    return str(owner.__module__)

@@ -2,8 +2,10 @@
 
 import json
 from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,15 +72,22 @@ class Scorer:
         }
         return Asked(named=pa.table(table), inputs=inputs)
 
-    def answered(self, asked: Asked) -> pa.Table:
-        """Score rows. Each has an id, its inputs as JSON, the answer, the version and the time."""
-        answer, count = self.champion.predict_typed(asked.inputs), asked.named.num_rows
+    def answered(self, asked: Asked, *, alone: AbstractContextManager[Any]) -> pa.Table:
+        """Score rows. Each has an id, its inputs as JSON, the answer, the version and the time.
+
+        What need not be ready for several threads is done inside `alone`.
+        """
+        model, count = self.champion, asked.named.num_rows
+        with alone:
+            features = model.features_typed(asked.inputs)
+        with nullcontext() if model.is_reentrant else alone:
+            answer = model.score(features)
         at = pa.scalar(self.at, pa.timestamp("us", "UTC"))
         columns = {
             "prediction": pa.Array.from_pandas(answer["prediction"]),
             "probability": _column(answer, "probability"),
             "probabilities": _probabilities(answer),
-            "model_version": pa.repeat(pa.scalar(self.champion.version, pa.string()), count),
+            "model_version": pa.repeat(pa.scalar(model.version, pa.string()), count),
             "role": pa.repeat(pa.scalar("batch", pa.string()), count),
             "scored_at": pa.repeat(at, count),
         }

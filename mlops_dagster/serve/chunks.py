@@ -41,7 +41,7 @@ class ChunkScorer:
     known: Known
     join: Callable[[pa.Table], pa.Table]
     only: str = ""
-    predicting: threading.Lock = field(default_factory=threading.Lock)
+    users_code: threading.Lock = field(default_factory=threading.Lock)
 
     def each(self, compute: Compute, chunks: Iterable[pa.Table]) -> Iterator[Chunk]:
         """Score chunk after chunk, in order, ahead of who takes them."""
@@ -61,8 +61,7 @@ class ChunkScorer:
             asked = asked.only(pc.invert(done))
         if not asked.named.num_rows:
             return Chunk(waiting=rows.num_rows)
-        with self.predicting:  # the user's code need not be ready for two threads
-            made = self.scorer.answered(asked)
+        made = self.scorer.answered(asked, alone=self.users_code)
         if not known.num_rows:
             return Chunk(waiting=rows.num_rows, fresh=made)
         old = is_known(made, known)
