@@ -1,5 +1,6 @@
 """Load a model that is what was registered, and score with it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -53,7 +54,7 @@ class ScoringModel:
 
         Its `predict` changes nothing. Nobody promises that of a user's estimator or function.
         """
-        told = getattr(self.pipeline, "get_params", dict)().values()
+        told: Iterable[Any] = getattr(self.pipeline, "get_params", dict)().values()
         acting = [one for one in told if callable(one) or hasattr(one, "get_params")]
         homes = {_home(one).partition(".")[0] for one in (self.pipeline, *acting)}
         return homes <= {"sklearn", "numpy"}
