@@ -63,6 +63,7 @@ bench-drift: $(VENV)/.dev ## drift of 30 columns beside Evidently and NannyML, o
 
 bench-alarms: $(VENV)/.dev ## false alarms and power of this package's rule and its peers' (half an hour)
 	@$(BIN)/python -m benchmarks.alarms
+	@$(BIN)/python -m benchmarks.alarms_losses
 	@$(BIN)/python -m benchmarks.alarms_slices
 
 capabilities: $(VENV)/.dev ## write docs/capabilities.md from the tests named after its rows
