@@ -12,22 +12,28 @@ def run_and_leave(main: Callable[[], object]) -> None:
 
     Python takes a second to free what Dagster and MLflow loaded, a quarter of a short command. Threads are
     waited for, what was registered with `atexit` meanwhile runs, output is flushed, and the exit code is
-    the one that `main` asked for; it is 1 when it raised.
+    the one that `main` asked for; it is 1 when it raised, 130 when it was interrupted, 120 when what it
+    printed could not be written. What it wrote to a file that is still open is not flushed.
     """
     code = 1
 
     @atexit.register
     def leave() -> None:  # registered first, so it runs last
+        lost = 120
         try:
             logging.shutdown()
             sys.stdout.flush()
             sys.stderr.flush()
+            lost = 0
         finally:
-            os._exit(code)
+            os._exit(code or lost)
 
     try:
         main()
         code = 0
     except SystemExit as asked:
-        code = asked.code if isinstance(asked.code, int) else int(asked.code is not None)
+        code = asked.code % 256 if isinstance(asked.code, int) else int(asked.code is not None)
+        raise
+    except KeyboardInterrupt:
+        code = 130
         raise

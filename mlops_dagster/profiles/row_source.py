@@ -31,15 +31,16 @@ class RowSource:
     def sample(self, columns: Sequence[str], most: int) -> pa.Table:
         """Give every n-th row, so that there are at least `most` (if there are) and less than twice that.
 
-        A sample of all rows is kept: they are not read again.
+        A sample of all rows is kept, so that they are not read again: later only of `columns`.
         """
-        if not isinstance(self._rows, pa.Table) and self._rows.count_rows() <= most:
-            self._rows = self._scan(columns).to_table()
-        if isinstance(self._rows, pa.Table):
-            step = max(self._rows.num_rows // most, 1)
-            chosen = self._rows.select(columns)
-            return chosen if step == 1 else chosen.take(np.arange(0, chosen.num_rows, step))
-        step = max(self._rows.count_rows() // most, 1)
+        rows = self._rows
+        total = rows.num_rows if isinstance(rows, pa.Table) else rows.count_rows()
+        if not isinstance(rows, pa.Table) and total <= most:
+            rows = self._rows = self._scan(columns).to_table()
+        step = max(total // most, 1)
+        if isinstance(rows, pa.Table):
+            chosen = rows.select(columns)
+            return chosen if step == 1 else chosen.take(np.arange(0, total, step))
         parts, passed = [], 0
         for batch in self._scan(columns).to_batches():
             parts.append(batch.take(pa.array(np.arange(-passed % step, len(batch), step))))

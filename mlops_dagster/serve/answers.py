@@ -16,7 +16,7 @@ from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.scoring.inputs import as_given
 from mlops_dagster.scoring.loader import ScoringModel
 from mlops_dagster.scoring.rows import input_texts, typed_like
-from mlops_dagster.stores.hashes import hex_digests
+from mlops_dagster.stores.hashes import blake_each, hex_digests, in_hex
 
 EPOCH = pd.Timestamp(0, tz="UTC")
 NO_TIME = "no-time"
@@ -64,7 +64,7 @@ class Scorer:
         )
         kept = [*self.model.key, *([self.model.event_time] if self.model.event_time else [])]
         table = {
-            "prediction_id": hex_digests(named),
+            "prediction_id": in_hex(blake_each(named)),
             **{name: rows[name] for name in dict.fromkeys(kept) if name in rows.column_names},
             "window": windows,
             "inputs": texts,

@@ -11,7 +11,7 @@ from pyarrow.fs import PyFileSystem
 from mlops_dagster.errors import StoreError
 from mlops_dagster.stores.content import ContentSum
 
-FORMAT = 1
+FORMAT = 2
 _PREFIX = "mlops_dagster"
 _KEEPS_ROWS = frozenset({"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES"})
 

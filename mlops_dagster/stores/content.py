@@ -29,7 +29,7 @@ chooses rows to collide: file digests guard what must not be forged.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -37,9 +37,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops_dagster.stores.hashes import Words, hash_each, mostly_differ, read_digests
+from mlops_dagster.stores.hashes import Words, blake_each, hash_each, mostly_differ, read_digests
 from mlops_dagster.stores.logical_types import is_bytes, is_text, type_name
 
+Hashing: TypeAlias = Callable[[pa.Array], Words]
 Hashed: TypeAlias = Mapping[str, str]
 """A column of text, and the one that has what `hex_digests` writes of each of its values."""
 
@@ -137,7 +138,7 @@ def row_marks(table: pa.Table, *, seed: int = 0) -> Words:
     salt = _lanes(str(seed).encode(), person=b"row_marks")[0]
     scratch = np.empty(CHUNK_ROWS, np.uint64)
     parts = [
-        _mix(_row_sums(part)[0] + _ROW[0] + salt, 0, scratch[: part.num_rows])
+        _mix(_row_sums(part, hashing=blake_each)[0] + _ROW[0] + salt, 0, scratch[: part.num_rows])
         for part in table.to_batches(max_chunksize=CHUNK_ROWS)
     ]
     return np.concatenate(parts) if parts else np.empty(0, np.uint64)
@@ -153,7 +154,9 @@ def _sum_batch(batch: pa.RecordBatch, hashed: Hashed) -> ContentSum:
     return ContentSum(totals[0], totals[1], batch.num_rows)
 
 
-def _row_sums(batch: pa.RecordBatch, hashed: Hashed = NOTHING) -> list[Words]:
+def _row_sums(
+    batch: pa.RecordBatch, hashed: Hashed = NOTHING, *, hashing: Hashing = hash_each
+) -> list[Words]:
     sums = [np.zeros(batch.num_rows, np.uint64), np.zeros(batch.num_rows, np.uint64)]
     scratch = np.empty(batch.num_rows, np.uint64)
     for field, column in zip(batch.schema, batch.columns, strict=True):
@@ -162,7 +165,7 @@ def _row_sums(batch: pa.RecordBatch, hashed: Hashed = NOTHING) -> list[Words]:
         present = column.is_valid().to_numpy(zero_copy_only=False) if column.null_count else None
         seeds = _seeds(field)
         told = hashed.get(field.name)
-        both = _lanes_of(read_digests(batch[told])) if told else _words(column)
+        both = _lanes_of(read_digests(batch[told])) if told else _words(column, hashing)
         for lane, words in enumerate(both):
             mixed = _mix(words ^ seeds[lane], lane, scratch)
             if present is not None:
@@ -194,17 +197,17 @@ def _lanes(content: bytes, *, person: bytes = b"") -> Words:
     return np.frombuffer(hashlib.blake2b(content, digest_size=16, person=person).digest(), "<u8")
 
 
-def _words(column: pa.Array) -> tuple[Words, Words]:
+def _words(column: pa.Array, hashing: Hashing) -> tuple[Words, Words]:
     """Turn values into words, one array for each lane; what stands for a null is arbitrary."""
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return _words(column.dictionary_decode())
+        return _words(column.dictionary_decode(), hashing)
     if isinstance(column, pa.ExtensionArray):
-        return _words(column.storage)
+        return _words(column.storage, hashing)
     if pa.types.is_floating(kind):
         return _float_words(column)
     if (texts := _as_text(column)) is not None:
-        return _encoded_words(texts)
+        return _encoded_words(texts, hashing)
     words = _integers(column).fill_null(0).to_numpy(zero_copy_only=False).view(np.uint64)
     return words, words
 
@@ -243,13 +246,13 @@ def _float_words(column: pa.Array) -> tuple[Words, Words]:
     return words, words
 
 
-def _encoded_words(column: pa.Array) -> tuple[Words, Words]:
+def _encoded_words(column: pa.Array, hashing: Hashing) -> tuple[Words, Words]:
     """Hash each different value once."""
     plain = column.cast(pa.large_string() if is_text(column.type) else pa.large_binary())
     if not plain.null_count and mostly_differ(plain):
-        return _lanes_of(hash_each(plain))
+        return _lanes_of(hashing(plain))
     encoded = pc.dictionary_encode(plain)
-    first, second = _lanes_of(hash_each(encoded.dictionary))
+    first, second = _lanes_of(hashing(encoded.dictionary))
     indices = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
     return first[indices], second[indices]
 

@@ -38,28 +38,43 @@ _FIRST_BYTES = np.array([256**count - 1 for count in range(_WORD + 1)], np.uint6
 
 def hash_each(values: pa.Array | pa.ChunkedArray) -> Words:
     """Hash each value, none of them null: a row of two words for each."""
-    column = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-    column = column.cast(pa.large_binary())
+    column = values.cast(pa.large_binary())  # first, since the offsets of text end at 2 GiB
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     hashes = np.empty((len(column), 2), np.uint64)
     if not len(column):
         return hashes
     _, ends, content = column.buffers()
     bounds = np.frombuffer(ends, np.int64)[column.offset : column.offset + len(column) + 1]
-    words = _words_at(content, int(bounds[-1]))
+    words = _words_at(content, *bounds[[0, -1]].tolist())
     for at in range(0, len(column), _AT_ONCE):
-        starts, lengths = bounds[at : at + _AT_ONCE], np.diff(bounds[at : at + _AT_ONCE + 1])
+        starts, lengths = (
+            bounds[at : at + _AT_ONCE] - bounds[0],
+            np.diff(bounds[at : at + _AT_ONCE + 1]),
+        )
         hashes[at : at + _AT_ONCE] = _hashed(words, starts[: len(lengths)], lengths)
-    for place in np.flatnonzero(np.diff(bounds) > LONG).tolist():
-        told = hashlib.blake2b(column[place].as_py(), digest_size=16).digest()
-        hashes[place] = np.frombuffer(told, "<u8")
+    long = np.flatnonzero(np.diff(bounds) > LONG)
+    if len(long):
+        hashes[long] = blake_each(column.take(pa.array(long)))
     return hashes
+
+
+def blake_each(values: pa.Array | pa.ChunkedArray) -> Words:
+    """Hash each value, none of them null, by blake2b-128: for what must stay as it was once told."""
+    contents = values.cast(pa.large_binary()).to_pylist()
+    told = b"".join(hashlib.blake2b(one, digest_size=16).digest() for one in contents)
+    return np.frombuffer(told, "<u8").reshape(-1, 2)
 
 
 def hex_digests(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     """Write the hash of each value, none of them null, as 32 hexadecimal digits."""
-    told = hash_each(values).astype("<u8", copy=False).tobytes().hex().encode()
+    return in_hex(hash_each(values))
+
+
+def in_hex(hashes: Words) -> pa.Array:
+    """Write each hash as 32 hexadecimal digits."""
+    told = hashes.astype("<u8", copy=False).tobytes().hex().encode()
     ends = np.arange(0, len(told) + 1, 32, dtype=np.int32)
-    return pa.StringArray.from_buffers(len(values), pa.py_buffer(ends), pa.py_buffer(told))
+    return pa.StringArray.from_buffers(len(hashes), pa.py_buffer(ends), pa.py_buffer(told))
 
 
 def read_digests(digits: pa.Array) -> Words:
@@ -74,11 +89,12 @@ def mostly_differ(values: pa.Array | pa.ChunkedArray) -> bool:
     return len(first) == _SAMPLE and len(pc.unique(first)) > 0.9 * _SAMPLE
 
 
-def _words_at(content: pa.Buffer | None, size: int) -> Words:
+def _words_at(content: pa.Buffer | None, first_byte: int, end: int) -> Words:
     """Give the word that starts at each byte, with zeros behind the last one."""
+    size = end - first_byte
     padded = np.zeros(size + _WORD, np.uint8)
     if content is not None:
-        padded[:size] = np.frombuffer(content, np.uint8)[:size]
+        padded[:size] = np.frombuffer(content, np.uint8)[first_byte:end]
     first = padded[:_WORD].view("<u8")
     return np.lib.stride_tricks.as_strided(first, shape=(size + 1,), strides=(1,), writeable=False)
 

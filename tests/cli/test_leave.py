@@ -1,5 +1,7 @@
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +17,14 @@ def left(main: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     ("main", "code"),
-    [("pass", 0), ("sys.exit()", 0), ("sys.exit(3)", 3), ("sys.exit('no')", 1), ("1 / 0", 1)],
+    [
+        ("pass", 0),
+        ("sys.exit()", 0),
+        ("sys.exit(3)", 3),
+        ("sys.exit('no')", 1),
+        ("1 / 0", 1),
+        ("raise KeyboardInterrupt", 130),
+    ],
 )
 def test_the_exit_code_is_what_was_asked_for(main, code):
     assert left(main).returncode == code
@@ -31,10 +40,26 @@ def test_what_was_registered_meanwhile_runs_and_output_is_flushed():
 
 
 def test_a_thread_is_waited_for():
-    done = left("threading.Thread(target=lambda: print('thread')).start(); print('main')")
-    assert sorted(done.stdout.split()) == ["main", "thread"]
+    done = left("threading.Thread(target=lambda: sys.stdout.write('thread\\n')).start()")
+    assert done.stdout == "thread\n"
 
 
 def test_nothing_is_freed_piece_by_piece():
-    freed = "class One:\n        def __del__(self): print('freed')\n    sys.kept = One()"
-    assert left(freed).stdout == ""
+    freed = "class One:\n        def __del__(self): print('freed')\n    global kept; kept = One(); print('done')"
+    assert left(freed).stdout == "done\n"
+
+
+def test_logging_is_ended():
+    shut = "import logging; logging.Handler.flush = lambda self: print('flushed'); kept = logging.Handler()"
+    assert "flushed" in left(f"{shut}; globals()['kept'] = kept").stdout
+
+
+def test_output_that_could_not_be_written_is_no_success():
+    with Path("/dev/full").open("w") as full:
+        code = f"{HEAD}run_and_leave(lambda: print('x'))"
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            stdout=full, stderr=subprocess.DEVNULL, env=environment, check=False, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 120

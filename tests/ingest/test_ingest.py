@@ -4,6 +4,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ from mlops_dagster.ingest.arrivals import source_state
 from mlops_dagster.ingest.assets import build_stage
 from mlops_dagster.ingest.run import run
 from mlops_dagster.ingest.spec import IngestSpec
+from mlops_dagster.stores import content
 from mlops_dagster.stores.tables import BATCH
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -167,6 +169,18 @@ def test_without_key_and_cursor_the_table_is_a_snapshot(open_step):
     assert (other.table.rows, other.through) == (1, 2)
     assert other.because.startswith("The snapshot was replaced: 1 rows")
     assert step.bench.tables.latest(step.table("raw_data")).state["mode"] == "snapshot"
+
+
+def test_a_snapshot_that_an_earlier_encoding_digested_is_not_new(open_step, monkeypatch):
+    step = open_step(key=())
+    given.GIVEN["rows"] = frame(1, 2)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(content, "FORMAT", "v1")
+        earlier.setattr(content, "_ROW", (np.uint64(1), np.uint64(2)))
+        first = ingest(step)
+    given.GIVEN["rows"] = frame(2, 1)
+    same = ingest(step)
+    assert (same.new_rows, same.through) == (0, first.through)
 
 
 def test_an_asset_value_is_a_source(open_step):

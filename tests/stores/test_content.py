@@ -13,7 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlops_dagster.stores.content import ContentSum, content_sum, digest_of, digest_of_table
+from mlops_dagster.stores.content import (
+    ContentSum,
+    content_sum,
+    digest_of,
+    digest_of_table,
+    row_marks,
+)
 from mlops_dagster.stores.hashes import hex_digests
 from tests.stores.by_the_book import hash_by_the_book
 
@@ -253,3 +259,12 @@ def test_the_encoding_is_fixed():
     )
     assert digest_of_table(table) == "v2:42d65962d1f2998eaa88adad2c0ad1f3"
     assert digest_of(pa.schema([]), ContentSum()) == "v2:cc29f4c1644c6efe8182e99174e1c6cc"
+
+
+def test_the_marks_of_rows_are_fixed_since_they_part_a_table():
+    table = pa.table({"id": ["a", "é1", None], "n": [1, 2, 3]})
+    assert row_marks(table, seed=7).tolist() == [
+        439151537996267893,
+        2882096424582014477,
+        17810970739796067899,
+    ]

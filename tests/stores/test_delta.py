@@ -211,9 +211,9 @@ def test_a_table_that_somebody_else_made_can_be_used(tables):
 
 
 def test_a_table_of_a_later_format_asks_for_an_upgrade(tables):
-    later = CommitProperties(custom_metadata={"mlops_dagster.format": "2"})
+    later = CommitProperties(custom_metadata={"mlops_dagster.format": "3"})
     write_deltalake(tables.uri(NAME), ROWS, commit_properties=later)
-    with pytest.raises(StoreError, match=r"format 2;.*Upgrade the package"):
+    with pytest.raises(StoreError, match=r"format 3;.*Upgrade the package"):
         tables.latest(NAME)
 
 
