@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from mlops_dagster.clock import wall_now
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.errors import GateRefusedError
 from mlops_dagster.records import APPROVAL_TAG, BARRED_TAG, CANARY_TAG, OUTCOME_TAG
@@ -56,7 +55,7 @@ def approve(
         APPROVAL: "approved",
         APPROVED_BY: who,
         APPROVED_WHY: why,
-        APPROVED_AT: wall_now().isoformat(),
+        APPROVED_AT: bench.clock.now().isoformat(),
     }
     tags |= {name: "" for name in (BARRED_TAG, CANARY_TAG) if found.tags.get(BARRED_TAG)}
     bench.registry.set_tags(model.registered_name, version, tags)

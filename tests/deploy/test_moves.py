@@ -148,7 +148,8 @@ def test_MR5_a_manual_version_waits_for_a_name_and_a_reason_and_the_ledger_keeps
     assert waiting.outcome is Outcome.NOT_APPLICABLE
     assert 'mlops-dagster approve parcels --version 1 --why "..."' in waiting.because
     assert champion_of(versions, MODEL) is None
-    approve(versions, MODEL, "1", who="ana", why="checked by hand")
+    approved = approve(versions, MODEL, "1", who="ana", why="checked by hand")
+    assert approved.tags["mlops_dagster.approved_at"] == versions.clock.now().isoformat()
     live = run(step(versions, "run-2"), spec, registered("1", against=None))
     assert live.outcome is Outcome.PASSED
     [move] = versions.operations.moves("parcels", "all")
