@@ -1,7 +1,7 @@
 """What the stores know of a model: what serves, what answers, what waits, what was taken in and found."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -10,11 +10,10 @@ from mlops_dagster.cli.model_argument import registry_name, split_name
 from mlops_dagster.records import BARRED_TAG, JSON, OUTCOME_TAG, Outcome
 
 if TYPE_CHECKING:
-    from mlops_dagster.records import Finding
+    from mlops_dagster.records import Check
     from mlops_dagster.stores.operations import Worker
     from mlops_dagster.workbench import Workbench
 
-FINDINGS = 5
 SILENT = timedelta(days=1)
 """A worker that ended without a word is told of for so long."""
 
@@ -224,42 +223,34 @@ def evaluation(bench: "Workbench", model: str) -> Fact:
 
 
 def findings(bench: "Workbench", model: str) -> Iterator[Fact]:
-    """List what the last look at the model found: what was refused, then what could not be judged."""
-    found = bench.operations.newest_findings(*split_name(model))
-    if not found:
+    """Say what the last look at the model found, by the checks that its page and Dagster show."""
+    from mlops_dagster.records import Monitoring
+    from mlops_dagster.stores.accepted import accepted_record
+
+    address = (*split_name(model), "monitoring")
+    look = accepted_record(bench.records, bench.operations, address=address, kind=Monitoring)
+    if look is None:
         yield Fact(label="findings", text="none yet; the job `monitor` looks for them")
         return
-    last = [one for one in found if one.at == found[0].at]
-    alarms = worst_first([one for one in last if one.outcome is Outcome.REFUSED])
+    over = [one for one in look.checks if one.outcome is Outcome.REFUSED]
     yield Fact(
         label="findings",
-        text=f"{minute(last[0].at)}  {findings_text(last, alarms=len(alarms))}",
-        values={"at": last[0].at.isoformat(), "looks": len(last), "alarms": len(alarms)},
+        text=f"{minute(look.made_at)}  {findings_text(look.checks)}",
+        values={"at": look.made_at.isoformat(), "looks": len(look.checks), "alarms": len(over)},
     )
-    for one in alarms[:FINDINGS]:
+    for one in over:
         yield Fact(
             label="finding",
-            text=f"{one.signal} {one.subject}: {one.because}",
-            values={"signal": one.signal, "subject": one.subject, "because": one.because},
+            text=f"{one.name}: {one.because}",
+            values={"check": one.name, "because": one.because},
         )
 
 
-def worst_first(alarms: "list[Finding]") -> "list[Finding]":
-    """Order alarms so that the worst of each signal stand before the second worst of any."""
-    worst = sorted(alarms, key=lambda one: -(one.value or 0) / (one.limit or 1))
-    ranks: Counter[str] = Counter()
-    ranked = []
-    for one in worst:
-        ranked.append((ranks[one.signal], one.signal, one.subject, one))
-        ranks[one.signal] += 1
-    return [one for *_, one in sorted(ranked, key=lambda place: place[:3])]
-
-
-def findings_text(found: "list[Finding]", *, alarms: int) -> str:
-    """Count the looks by their outcome. One that could not be judged is no pass, and its reason is told."""
-    unknown = [one for one in found if one.outcome is Outcome.NOT_APPLICABLE]
-    passed = len(found) - alarms - len(unknown)
-    told = f"{alarms} over the limit, {passed} within it"
+def findings_text(checks: Sequence["Check"]) -> str:
+    """Count checks by outcome. One that could not be judged is no pass, and its reason is told."""
+    counts = Counter(one.outcome for one in checks)
+    told = f"{counts[Outcome.REFUSED]} over the limit, {counts[Outcome.PASSED]} within it"
+    unknown = [one for one in checks if one.outcome is Outcome.NOT_APPLICABLE]
     if not unknown:
         return told
-    return f"{told}, {len(unknown)} could not be judged, such as {unknown[0].subject}: {unknown[0].because}"
+    return f"{told}, {len(unknown)} could not be judged, such as {unknown[0].name}: {unknown[0].because}"

@@ -16,13 +16,13 @@ PANELS = 4
 
 
 def shown_counts(findings: Sequence[Finding], looks: Sequence[Look]) -> dict[str, Shown]:
-    """Count what was done."""
+    """Count what was done by this look; what stands from looks before is in the checks."""
     alarms = sum(one.outcome is Outcome.REFUSED for one in findings)
     shown = {
         "windows": Shown(kind="integer", value=len(looks)),
         "rows_judged": Shown(kind="integer", value=sum(look.rows for look in looks)),
-        "findings": Shown(kind="integer", value=len(findings)),
-        "alarms": Shown(kind="integer", value=alarms),
+        "new_findings": Shown(kind="integer", value=len(findings)),
+        "new_alarms": Shown(kind="integer", value=alarms),
     }
     if looks:
         span = f"{looks[0].window.label} … {looks[-1].window.label}"

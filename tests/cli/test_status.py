@@ -1,6 +1,6 @@
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -8,10 +8,12 @@ from click.testing import CliRunner
 from mlops_dagster.cli.main import main
 from mlops_dagster.cli.status import lines
 from mlops_dagster.cli.status_dagster import daemon_text, sensor_states
-from mlops_dagster.cli.status_facts import Fact, by, endpoint_text, worst_first
+from mlops_dagster.cli.status_facts import Fact, by, endpoint_text, findings
 from mlops_dagster.clock import wall_now
-from mlops_dagster.records import Finding, Outcome
+from mlops_dagster.records import Check, Monitoring, Outcome
+from mlops_dagster.stores.accepted import accept
 from mlops_dagster.stores.operations import Worker
+from mlops_dagster.stores.records import RecordAddress
 from mlops_dagster.workbench import Workbench
 
 NOW = wall_now()
@@ -95,23 +97,37 @@ def test_a_run_is_named_by_the_short_form_of_its_id():
     assert by("ada") == "ada"
 
 
-def test_the_worst_alarm_of_each_signal_stands_before_the_next_ones_of_any():
-    told = [("feature_drift", "a", 3.0), ("feature_drift", "b", 9.0), ("performance", "mae", 2.0)]
-    alarms = [
-        Finding(
-            model="churn",
-            segment="all",
-            signal=signal,
-            subject=subject,
-            value=value,
-            limit=1.0,
-            rows=9,
-            window_start=None,
-            window_end=None,
-            outcome=Outcome.REFUSED,
-            because="",
-            at=NOW,
-        )
-        for signal, subject, value in told
+def test_status_tells_of_the_checks_that_the_page_shows_alarms_of_earlier_windows_too(bench):
+    stands = "No new complete window. The last one: 2014-01-03: temp: W1 0.9 sd, limit 0.3 sd."
+    verdicts = [
+        ("data_fresh", Outcome.PASSED, "1 h old."),
+        ("feature_drift", Outcome.REFUSED, stands),
+        ("feature_skew", Outcome.NOT_APPLICABLE, "No live answers yet."),
     ]
-    assert [one.subject for one in worst_first(alarms)] == ["b", "mae", "a"]
+    look = Monitoring(
+        model="churn",
+        segment="all",
+        run_id="run1",
+        made_at=datetime(2014, 1, 10, tzinfo=UTC),
+        recorded_at=NOW,
+        data_version="1",
+        findings=2,
+        alarms=0,
+        champion_version="4",
+        checks=tuple(Check(name=name, outcome=one, because=told) for name, one, told in verdicts),
+    )
+    assert [one.text for one in findings(bench, "churn")] == [
+        "none yet; the job `monitor` looks for them"
+    ]
+    place = RecordAddress(
+        model="churn", segment="all", noun="monitoring", run_id="run1", step="monitoring"
+    )
+    path = bench.records.write(place, look)
+    accept(bench.records, bench.operations, noun="monitoring", record=look, path=path)
+    counts, alarm = findings(bench, "churn")
+    assert counts.text == (
+        "2014-01-10 00:00  1 over the limit, 1 within it, "
+        "1 could not be judged, such as feature_skew: No live answers yet."
+    )
+    assert (counts.values["looks"], counts.values["alarms"]) == (3, 1)
+    assert alarm.text == f"feature_drift: {stands}"
