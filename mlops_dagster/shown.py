@@ -37,14 +37,15 @@ def complete_checks(checks: Sequence[Check], declared: Sequence[str]) -> list[Ch
 
 
 def check_result(check: Check) -> dg.AssetCheckResult:
-    """Translate a verdict. Not applicable is shown as a warning: it is never a pass."""
+    """Translate a verdict. Not applicable is shown as a warning, which says so: it is never a pass."""
     refused = check.outcome is Outcome.REFUSED
+    unknown = check.outcome is Outcome.NOT_APPLICABLE
     blocks = refused and check.severity is Severity.CRITICAL
     return dg.AssetCheckResult(
         check_name=check.name,
         passed=check.outcome is Outcome.PASSED,
         severity=dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN,
-        description=check.because,
+        description=f"Not judged: {check.because}" if unknown else check.because,
         metadata={
             "outcome": check.outcome.value,
             "because": check.because,

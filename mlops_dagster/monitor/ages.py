@@ -33,12 +33,15 @@ class Ages:
             )
         return told
 
-    def checks(self) -> tuple[Check, Check]:
-        """Show them."""
+    def checks(self, spec: FreshnessSpec) -> tuple[Check, ...]:
+        """Show them; that of the model only where its limit is declared."""
+        data = age_check("data_fresh", self.data)
+        if spec.max_model_age is None:
+            return (data,)
         none = AgeVerdict(
             outcome=Outcome.NOT_APPLICABLE, because=NO_CHAMPION, hours=None, limit_hours=None
         )
-        return age_check("data_fresh", self.data), age_check("model_fresh", self.model or none)
+        return data, age_check("model_fresh", self.model or none)
 
 
 def judge_ages(

@@ -12,7 +12,6 @@ CHECKS = (
     StageCheck(
         name="data_fresh", description="The newest event in the data is younger than its limit."
     ),
-    StageCheck(name="model_fresh", description="The champion is younger than its limit."),
     StageCheck(
         name="feature_drift",
         description="Features are distributed as where the champion was fitted, window by window.",
@@ -22,6 +21,8 @@ CHECKS = (
         description="Answers are distributed as where the champion was fitted, window by window.",
     ),
 )
+
+MODEL_CHECK = StageCheck(name="model_fresh", description="The champion is younger than its limit.")
 
 SKEW_CHECK = StageCheck(
     name="feature_skew",
@@ -86,6 +87,7 @@ def build_stage(
         after=("predictions", "labels") if labels else ("predictions",),
         checks=(
             *CHECKS,
+            *((MODEL_CHECK,) if spec.freshness.max_model_age else ()),
             *((SKEW_CHECK,) if spec.skew else ()),
             *(PERFORMANCE_CHECKS if spec.performance else ()),
         ),

@@ -49,7 +49,7 @@ def _judge(
     hours = age.total_seconds() / 3600
     told = f"{what} {how} {as_utc(moment):%Y-%m-%d %H:%M} UTC, {_written(age)} ago"
     if limit is None:
-        because = f"{told}; no limit is declared."
+        because = f"{told}; no limit is declared under monitor.freshness."
         return AgeVerdict(
             outcome=Outcome.NOT_APPLICABLE, because=because, hours=hours, limit_hours=None
         )

@@ -12,8 +12,8 @@ from mlops_dagster.monitor.windows import Window, batch_of
 from mlops_dagster.records import Check, Finding, Outcome, Severity
 
 Signal = Literal["feature_drift", "prediction_drift"]
-NO_CHAMPION = "Not applicable: there is no champion yet. One is made by the first deployment."
-NOT_DECLARED = "Not applicable: monitor.drift is not declared."
+NO_CHAMPION = "There is no champion yet. One is made by the first deployment."
+NOT_DECLARED = "monitor.drift is not declared."
 SHOWN = 3
 
 

@@ -73,7 +73,7 @@ def run(
     findings += [*answers.findings, *skew.findings]
     context.bench.operations.add_findings(findings)
     drifts = drift_checks(spec, drift.looks, version=version, before=before)
-    checks = (*ages.checks(), *drifts, *skew.checks, *answers.checks)
+    checks = (*ages.checks(spec.freshness), *drifts, *skew.checks, *answers.checks)
     page = keep_page(
         context, spec, checks=checks, serving=serving, current=drift.current, kept=kept
     )

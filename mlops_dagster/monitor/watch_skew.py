@@ -11,8 +11,8 @@ from mlops_dagster.monitor.spec import SkewSpec
 from mlops_dagster.records import Check, Finding, Outcome, Severity, Shown
 
 SIGNAL = "feature_skew"
-NO_KEY = "Not applicable: the model declares no key, which would name an answer's row in the lake."
-NO_ANSWERS = "Not applicable: no live answers yet."
+NO_KEY = "The model declares no key, which would name an answer's row in the lake."
+NO_ANSWERS = "No live answers yet."
 SHOWN = 3
 EXAMPLES = 3
 

@@ -189,7 +189,11 @@ def full(windows: int = 40, columns: int = 12) -> Facts:
         checks=(
             check("feature_drift", Outcome.REFUSED, "Column 0 drifted."),
             check("performance", Outcome.PASSED),
-            check("model_fresh", Outcome.NOT_APPLICABLE, "Not applicable: no limit is declared."),
+            check(
+                "model_fresh",
+                Outcome.NOT_APPLICABLE,
+                "no limit is declared under monitor.freshness.",
+            ),
         ),
         drift=many(windows, columns),
         performance=[performance(number, loss[number], 0.42) for number in reversed(known)],

@@ -3,7 +3,7 @@ import sys
 
 from mlops_dagster.declaration import ModelIdentity, Task
 from mlops_dagster.monitor.assets import build_stage
-from mlops_dagster.monitor.spec import MonitorSpec
+from mlops_dagster.monitor.spec import FreshnessSpec, MonitorSpec
 from mlops_dagster.stage import build_stage_asset
 
 MODEL = ModelIdentity(name="shop", task=Task.BINARY, target="late")
@@ -12,11 +12,16 @@ MODEL = ModelIdentity(name="shop", task=Task.BINARY, target="late")
 def test_the_stage_declares_its_checks_and_none_of_them_blocks():
     stage = build_stage(MODEL, MonitorSpec())
     names = [check.name for check in stage.checks]
-    ages_and_drift = ["data_fresh", "model_fresh", "feature_drift", "prediction_drift"]
-    assert names == [*ages_and_drift, "feature_skew"]
+    age_and_drift = ["data_fresh", "feature_drift", "prediction_drift"]
+    assert names == [*age_and_drift, "feature_skew"]
     without = build_stage(MODEL, MonitorSpec(skew=None))
-    assert [check.name for check in without.checks] == ages_and_drift
+    assert [check.name for check in without.checks] == age_and_drift
     assert not any(check.blocking for check in stage.checks)
+
+
+def test_the_age_of_the_champion_is_a_check_only_where_its_limit_is_declared():
+    spec = MonitorSpec(freshness=FreshnessSpec(max_model_age="30d"))
+    assert "model_fresh" in [check.name for check in build_stage(MODEL, spec).checks]
 
 
 def test_the_asset_waits_for_the_predictions():

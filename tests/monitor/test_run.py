@@ -113,7 +113,7 @@ def test_without_a_champion_only_the_age_of_the_data_is_judged(shop):
     assert checks["data_fresh"].outcome is Outcome.PASSED
     for name in ("model_fresh", "feature_drift", "prediction_drift"):
         assert checks[name].outcome is Outcome.NOT_APPLICABLE
-        assert "there is no champion yet" in checks[name].because
+        assert "There is no champion yet" in checks[name].because
     assert [one.signal for _, one in shop.context.bench.operations.findings("shop", "all")] == [
         "data_age"
     ]
@@ -130,6 +130,9 @@ def test_what_was_judged_before_are_the_drift_findings_with_this_champion(shop):
 
 def test_without_drift_declared_the_checks_say_so(shop):
     record = begin(shop, week_of_rows(4), spec=MonitorSpec())
+    assert "model_fresh" not in checks_of(record)
+    [age] = shop.findings("model_age")
+    assert age.because.endswith("no limit is declared under monitor.freshness.")
     assert "monitor.drift is not declared" in checks_of(record)["feature_drift"].because
 
 
@@ -220,10 +223,12 @@ def test_a_model_without_event_time_is_judged_batch_by_batch(open_shop):
     assert record.shown["judged"].value == "batch 5 … batch 6"
     check = checks_of(record)["feature_drift"]
     assert check.outcome is Outcome.REFUSED
+    assert record.shown["new_alarms"].value > 0
     assert "batch 6: delay: W1" in check.because
     assert checks_of(record)["data_fresh"].outcome is Outcome.NOT_APPLICABLE
     again = shop.look(validated)
     assert again.shown["windows"].value == 0
+    assert again.shown["new_alarms"].value == 0
     assert (
         "No new complete window. The last one: batch 6: delay"
         in checks_of(again)["feature_drift"].because

@@ -54,17 +54,16 @@ def lines_of(checks: Sequence[Check]) -> list[Line]:
     """List the checks, those over their limit first."""
     order = list(MARKS)
     ordered = sorted(checks, key=lambda check: order.index(check.outcome))
-    said = [one.because.removeprefix("Not applicable: ") for one in ordered]
     return [
         Line(
             kind=check.outcome.value,
             mark=MARKS[check.outcome],
             name=_plain(check.name),
             word=WORDS[check.outcome],
-            because=_begin(because),
-            whole=because if _begin(because) != because else "",
+            because=_begin(check.because),
+            whole=check.because if _begin(check.because) != check.because else "",
         )
-        for check, because in zip(ordered, said, strict=True)
+        for check in ordered
     ]
 
 
