@@ -5,10 +5,11 @@ how it ended (`outcome`, `because`) and carries what people see (`checks`, `show
 step shows the same again. A record that was refused cannot be built upon.
 """
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from pydantic import JsonValue
 
@@ -38,6 +39,15 @@ class Shown:
 
     kind: Literal["text", "markdown", "number", "integer", "url", "path", "json", "time", "columns"]
     value: JSON
+
+
+def rounded(value: JSON) -> Any:
+    """Round what has a fraction to six digits, as people read it; digits before the point stay."""
+    if isinstance(value, list):
+        return [rounded(one) for one in value]
+    if not isinstance(value, float) or not math.isfinite(value):
+        return value
+    return float(round(value)) if abs(value) >= 100_000 else float(f"{value:.6g}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

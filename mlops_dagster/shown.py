@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_dagster.records import JSON, Check, Outcome, Record, Severity, Shown
+from mlops_dagster.records import JSON, Check, Outcome, Record, Severity, Shown, rounded
 
 
 def materialize_result(record: Record, declared: Sequence[str]) -> object:
@@ -69,7 +69,7 @@ def column_schema(value: JSON) -> dg.MetadataValue[Any]:
 _DRAWN: Mapping[str, Callable[[Any], dg.MetadataValue[Any]]] = {
     "columns": column_schema,
     "markdown": dg.MetadataValue.md,
-    "number": dg.MetadataValue.float,
+    "number": lambda value: dg.MetadataValue.float(rounded(value)),
     "integer": dg.MetadataValue.int,
     "url": dg.MetadataValue.url,
     "path": dg.MetadataValue.path,

@@ -203,7 +203,7 @@ def waiting_in_quarantine(bench: "Workbench", model: str) -> Iterator[Fact]:
     rows = waiting_rows(bench.tables, "/".join(split_name(model))).num_rows
     if rows:
         see = f"mlops-dagster quarantine list {model}"
-        text = f"{rows} rows wait in quarantine; see {see}"
+        text = f"{rows:,} rows wait in quarantine; see {see}"
         yield Fact(label="quarantine", text=text, values={"rows": rows})
 
 

@@ -79,7 +79,7 @@ def expected_alarms(
     if not windows:
         enough = sum(one.rows >= spec.minimum_rows for one in history.windows)
         told = (
-            f"{enough} of {len(history.windows)} complete windows have {spec.minimum_rows} rows; "
+            f"{enough} of {len(history.windows)} complete windows have {spec.minimum_rows:,} rows; "
             f"at least {FEWEST_WINDOWS} are needed"
         )
         for rate in rates:

@@ -117,7 +117,7 @@ def too_few_rows(
 
 
 def _too_few(current: TableProfile, spec: DriftSpec) -> str:
-    return f"the window has {current.rows} rows, fewer than the {spec.minimum_rows} needed"
+    return f"the window has {current.rows:,} rows, fewer than the {spec.minimum_rows:,} needed"
 
 
 def _is_compared(name: str, spec: DriftSpec) -> bool:
@@ -141,8 +141,8 @@ def _reason_not_to(
         return _too_few(current, spec)
     if now.rows < spec.minimum_rows:
         return (
-            f"only {now.rows} of {current.rows} rows have a value, fewer than the "
-            f"{spec.minimum_rows} needed"
+            f"only {now.rows:,} of {current.rows:,} rows have a value, fewer than the "
+            f"{spec.minimum_rows:,} needed"
         )
     return ""
 
@@ -215,7 +215,7 @@ def _severity(effects: Mapping[str, float]) -> Literal["minor", "moderate", "maj
 def _sentence(pair: Pair, found: tuple[float, float], *, severity: str) -> str:
     unit, name = (" sd", "W1") if pair.measure == "w1_sd" else ("", "JS")
     told = f"{pair.name}: {name} {found[0]:.4f}{unit}, limit {found[1]:.4f}{unit}"
-    told += f", n={pair.rows} against {sum(pair.reference)}"
+    told += f", n={pair.rows:,} against {sum(pair.reference):,}"
     told += f"; {severity} drift" if severity else ""
     told += _named(pair.new_labels)
     return told + "."

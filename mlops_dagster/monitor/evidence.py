@@ -59,10 +59,10 @@ def gather(
     features = champion.model.features(inputs)
     stored = stored_answers(context, champion, window)
     if stored is not None and stored.num_rows >= enough:
-        answers, source = stored, f"{stored.num_rows} stored predictions"
+        answers, source = stored, f"{stored.num_rows:,} stored predictions"
     else:
         answers = as_table(champion.model.artifact.score(features))
-        source = f"the champion's answers to the same {rows.num_rows} rows"
+        source = f"the champion's answers to the same {rows.num_rows:,} rows"
     return Evidence(
         window=window,
         rows=rows.num_rows,

@@ -98,7 +98,7 @@ def _reason_not_to(loss: LossSketch, before: LossSketch | None, *, spec: Perform
     if before is None or not before.rows:
         return NO_REFERENCE
     if loss.rows < spec.minimum_labels:
-        return f"fewer than the {spec.minimum_labels} labels needed"
+        return f"fewer than the {spec.minimum_labels:,} labels needed"
     return ""
 
 

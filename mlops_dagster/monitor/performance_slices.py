@@ -139,7 +139,7 @@ def _unjudged(
 ) -> LossVerdict:
     named = ", ".join(one.name for one in left[:5]) + (" and more" if len(left) > 5 else "")
     told = (
-        f"{len(left)} slice(s) not applicable ({named}): {spec.minimum_labels} labels are needed, now "
+        f"{len(left)} slice(s) not applicable ({named}): {spec.minimum_labels:,} labels are needed, now "
         "and in the holdout."
     )
     if absent:

@@ -87,7 +87,7 @@ class Watch:
         for done in self._context.bench.compute.map_tasks(read, windows, workers=_READERS):
             evidence = done.value()
             look = self._judge(evidence)
-            self._context.log.info(f"{evidence.window.label}: {evidence.rows} rows judged.")
+            self._context.log.info(f"{evidence.window.label}: {evidence.rows:,} rows judged.")
             yield look, evidence
 
     def newest(

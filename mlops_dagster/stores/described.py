@@ -18,8 +18,8 @@ _CELL = 60
 
 
 def grouped(number: int) -> str:
-    """Write a count as people do: 28 034."""
-    return f"{number:,}".replace(",", " ")
+    """Write a count as people do: 28,034."""
+    return f"{number:,}"
 
 
 def moment(instant: datetime | None) -> str:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.errors import DataNotFitError
 from mlops_dagster.stores.content import digest_of_table
+from mlops_dagster.stores.described import grouped
 from mlops_dagster.stores.held_rows import (
     HELD,
     INSTANT,
@@ -149,7 +150,7 @@ def replay(context: StepContext, *, batch: int, mended: pa.Table | None = None) 
             taken = _not_replaced(held, rows, stands=stands, key=model.key)
             if not taken.num_rows:
                 message = (
-                    f"{where}: {rows.num_rows} rows of batch {batch} were replaced by newer ones since. "
+                    f"{where}: {grouped(rows.num_rows)} rows of batch {batch} were replaced by newer ones since. "
                     "There is nothing to take back; mend the source if the newer ones are wrong."
                 )
                 raise DataNotFitError(message)
@@ -200,7 +201,7 @@ def _returned(held: pa.Table, rows: pa.Table, *, key: tuple[str, ...], where: st
     if not key:
         if rows.num_rows != held.num_rows:
             message = (
-                f"{where}: {rows.num_rows} mended rows for {held.num_rows} that wait, and without a "
+                f"{where}: {grouped(rows.num_rows)} mended rows for {grouped(held.num_rows)} that wait, and without a "
                 "key nobody can tell which are meant. Give all of them back."
             )
             raise DataNotFitError(message)
@@ -208,7 +209,7 @@ def _returned(held: pa.Table, rows: pa.Table, *, key: tuple[str, ...], where: st
     given = _keys(rows, key)
     if strangers := sorted(set(given) - set(_keys(held, key)), key=str):
         message = (
-            f"{where}: {len(strangers)} of {rows.num_rows} mended rows have a key that does not wait; "
+            f"{where}: {grouped(len(strangers))} of {grouped(rows.num_rows)} mended rows have a key that does not wait; "
             f"first: {dict(zip(key, strangers[0], strict=True))}. Leave the key as it was."
         )
         raise DataNotFitError(message)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from mlops_dagster.records import Check, Outcome
+from mlops_dagster.records import Check, Outcome, rounded
 from mlops_dagster.stores.described import grouped, moment
 from mlops_dagster.validate.ruling import Ruling
 from mlops_dagster.workbench import StepContext
@@ -32,10 +32,16 @@ code { font-size: .9em; } dl { display: grid; grid-template-columns: max-content
 def write_report(
     context: StepContext, *, rulings: Sequence[Ruling], checks: Sequence[Check]
 ) -> Path:
-    """Write the page of this validation in place of the last one; give its path."""
+    """Write the page of this validation in place of the last one; give its path.
+
+    One that refused a batch is kept beside it under its run's name too, and that path is given.
+    """
     about = f"Judged {moment(context.at)} in run {context.run_id}."
     text = render(context.model.address, about, rulings=rulings, checks=checks)
-    return context.keep_report("validation.html", text)
+    last = context.keep_report("validation.html", text)
+    if all(one.accepted for one in rulings):
+        return last
+    return context.keep_report(f"validation-refused-{context.run_id[:8]}.html", text)
 
 
 def render(address: str, about: str, *, rulings: Sequence[Ruling], checks: Sequence[Check]) -> str:
@@ -70,7 +76,7 @@ def _rule(check: Check) -> str:
     holds = check.outcome is Outcome.PASSED
     kind = "passed" if holds else "refused" if check.severity == "critical" else "shown"
     facts = "".join(
-        f"<dt>{escape(name.replace('_', ' '))}</dt><dd><code>{escape(str(one.value))}</code></dd>"
+        f"<dt>{escape(name.replace('_', ' '))}</dt><dd><code>{escape(str(rounded(one.value)))}</code></dd>"
         for name, one in check.shown.items()
     )
     return (

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mlops_dagster.records import JSON, Check, Outcome, Severity, Shown
+from mlops_dagster.stores.described import grouped
 from mlops_dagster.validate.suite import Verdict, needed
 
 
@@ -38,12 +39,16 @@ def rule(batch: int, rows: int, verdicts: Sequence[Verdict]) -> Ruling:
     broken = [one for one in verdicts if one.critical and not one.holds]
     complaints = _by_row([one for one in verdicts if one.critical])
     if not broken:
-        out = f", {len(complaints)} rows to quarantine: {_told(verdicts)}" if complaints else "."
+        out = (
+            f", {grouped(len(complaints))} rows to quarantine: {_told(verdicts)}"
+            if complaints
+            else "."
+        )
         return Ruling(
             batch=batch,
             rows=rows,
             accepted=True,
-            because=f"Batch {batch}: {rows - len(complaints)} rows accepted{out}",
+            because=f"Batch {batch}: {grouped(rows - len(complaints))} rows accepted{out}",
             verdicts=verdicts,
             kept_out=complaints,
         )
@@ -54,7 +59,7 @@ def rule(batch: int, rows: int, verdicts: Sequence[Verdict]) -> Ruling:
         rows=rows,
         accepted=False,
         because=(
-            f"Batch {batch} ({rows} rows) was refused by {named}: {broken[0].because} All its rows are "
+            f"Batch {batch} ({grouped(rows)} rows) was refused by {named}: {broken[0].because} All its rows are "
             "in quarantine. Mend the source, or export the rows, mend them and replay them "
             "(mlops-dagster quarantine)."
         ),

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from mlops_dagster.errors import SpecError, first_line
-from mlops_dagster.records import JSON, Severity
+from mlops_dagster.records import JSON, Severity, rounded
+from mlops_dagster.stores.described import grouped
 from mlops_dagster.validate.names import check_names, columns_of
 from mlops_dagster.validate.spec import ExpectationSpec
 
@@ -160,9 +161,9 @@ def _by_row(expectation: ExpectationSpec, result: dict[str, Any], *, sample: Seq
     share = float(result.get("unexpected_percent") or 0.0)
     missing = result.get("missing_count") or 0
     # Great Expectations counts its share among the rows that have a value.
-    of = f"{rows - missing} rows that have a value" if missing else f"{rows} rows"
+    of = f"{grouped(rows - missing)} rows that have a value" if missing else f"{grouped(rows)} rows"
     shown = f", such as {', '.join(sample)}" if sample else ""
-    return f"{count} of {of} ({share:.4g} %) do not meet {needed(expectation)}{shown}; {_allowed(expectation)}."
+    return f"{grouped(count)} of {of} ({share:.4g} %) do not meet {needed(expectation)}{shown}; {_allowed(expectation)}."
 
 
 def _allowed(expectation: ExpectationSpec) -> str:
@@ -174,7 +175,9 @@ def _as_whole(expectation: ExpectationSpec, result: dict[str, Any]) -> str:
     details = result.get("details") or {}
     more = f" ({details['mismatched']})" if "mismatched" in details else ""
     observed = plain(result.get("observed_value"))
-    return f"{needed(expectation)}: observed {observed}{more}."
+    if "row_count" in expectation.type and isinstance(observed, int):
+        observed = grouped(observed)
+    return f"{needed(expectation)}: observed {rounded(observed)}{more}."
 
 
 def _exception(info: Any) -> str:

@@ -44,7 +44,7 @@ def finding(number: int, column: str = "delay", *, times: float = 0.5, **changed
         window_start=window.start,
         window_end=window.end,
         at=window.end,
-        because=f"{window.label}: {column}: W1 {times * 0.1:.4f} sd, limit 0.1000 sd, n=600 against 2400.",
+        because=f"{window.label}: {column}: W1 {times * 0.1:.4f} sd, limit 0.1000 sd, n=600 against 2,400.",
         champion_version="1",
         severity="major" if alarm else "",
     )

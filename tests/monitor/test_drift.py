@@ -53,7 +53,7 @@ def test_TE1_per_feature_drift_has_test_threshold_and_sample_size(reference):
     assert 0 < delay.limit < 0.25
     assert (delay.rows, delay.reference_rows) == (1_000, 50_000)
     assert "limit" in delay.because
-    assert "n=1000 against 50000" in delay.because
+    assert "n=1,000 against 50,000" in delay.because
     assert all(
         verdict.outcome is Outcome.PASSED for name, verdict in found.items() if name != "delay"
     )
@@ -93,7 +93,7 @@ def test_a_column_that_became_null_alarms_by_its_null_share(reference):
     current = rows(1_000).drop_columns(["delay"]).append_column("delay", pa.nulls(1_000))
     found = judge(reference, current)
     assert found["delay"].outcome is Outcome.NOT_APPLICABLE
-    assert "only 0 of 1000 rows have a value" in found["delay"].because
+    assert "only 0 of 1,000 rows have a value" in found["delay"].because
     assert found["delay: null share"].outcome is Outcome.REFUSED
     assert found["delay: null share"].severity == "major"
 

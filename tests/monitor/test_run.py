@@ -51,7 +51,7 @@ def test_TE1_per_feature_drift_has_test_threshold_and_sample_size(shop):
     assert "1 of 1 window(s) drifted" in check.because
     assert "2013-02-04 to 2013-02-11: delay: W1 0." in check.because
     assert "limit 0." in check.because
-    assert "n=600 against 2400" in check.because
+    assert "n=600 against 2,400" in check.because
     delay, origin = sorted(shop.findings("feature_drift"), key=lambda one: one.subject)
     assert (delay.subject, delay.outcome, delay.rows) == ("delay", Outcome.REFUSED, 600)
     assert 0 < delay.limit < delay.value < 1

@@ -56,7 +56,7 @@ def test_TE1_a_time_is_judged_by_hour_and_weekday_and_not_by_going_by():
     moved = judged(times(4_000), times(1_000, hours=(14, 24), seed=1))
     assert moved["at: hour"].outcome is Outcome.REFUSED
     assert "JS" in moved["at: hour"].told
-    assert "n=1000 against 4000" in moved["at: hour"].told
+    assert "n=1,000 against 4,000" in moved["at: hour"].told
 
 
 def test_nulls_of_a_text_are_told_once():

@@ -390,12 +390,37 @@ def test_the_report_is_one_page_that_escapes_what_it_shows(open_step, arrive):
     record = run(step, spec, arrive(step, frame(1, origin="<script>alert(1)</script>")))
     page = Path(record.shown["report"].value)
     text = page.read_text()
-    assert page == step.bench.home / "reports" / "shop" / "all" / "validation.html"
+    assert page == step.bench.home / "reports" / "shop" / "all" / "validation-refused-run1.html"
     assert "&lt;script&gt;alert(1)" in text
     assert not [
         one for one in ("<script", "<link", "http://", "https://", "@import") if one in text
     ]
     assert "prefers-color-scheme" in text
+
+
+def test_the_report_of_a_refused_batch_outlives_the_next_one(open_step, arrive):
+    step = open_step()
+    refused = run(step, suite(NOT_NULL), arrive(step, frame(1, origin=None)))
+    accepted = run(step, suite(NOT_NULL), arrive(step, frame(2)))
+    own, last = (Path(one.shown["report"].value) for one in (refused, accepted))
+    assert (own.name, last.name) == ("validation-refused-run1.html", "validation.html")
+    assert own.parent == last.parent
+    assert "Refused" in own.read_text()
+    assert "Refused" not in last.read_text()
+
+
+def test_counts_are_grouped_and_observed_values_rounded_in_sentences(open_step, arrive):
+    step = open_step()
+    count = {"type": "expect_table_row_count_to_be_between", "kwargs": {"min_value": 1}}
+    top = {"type": "expect_column_max_to_be_between", "kwargs": {"column": "id", "min_value": 1}}
+    mean = {**top, "type": "expect_column_mean_to_be_between", "kwargs": {"column": "price"}}
+    mean["kwargs"]["min_value"] = 0
+    rows = frame(*range(1_200), price=[0.0] * 1_199 + [1.0])
+    record = run(step, suite(count, top, mean), arrive(step, rows))
+    assert record.because == "Batch 1: 1,200 rows accepted."
+    told = [check.because.rpartition("observed ")[2] for check in record.checks]
+    assert told == ["1,200.", "1199.", "0.000833333."]
+    assert record.checks[2].shown["observed_value"].value == 1 / 1_200
 
 
 LAZY = """
