@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from mlops_dagster import LifecycleSpec
+from mlops_dagster.cli.status_facts import findings
 from mlops_dagster.resources import WORKBENCH_KEY
 from tests.lifecycle.small import Scene, check_results
 
@@ -75,6 +76,18 @@ def asked(scene: Scene) -> list[dg.RunRequest]:
     return list(sensor(context).run_requests)
 
 
+def told_by_status(scene: Scene) -> set[object]:
+    told = findings(scene.bench, "parcels")
+    return {one.values["check"] for one in told if one.label == "finding"}
+
+
+def refused_by(result: dg.ExecuteInProcessResult) -> set[object]:
+    shown = [
+        one for one in check_results(result).values() if one.asset_key.path[-1] == "monitoring"
+    ]
+    return {one.check_name for one in shown if one.metadata["outcome"].value == "refused"}
+
+
 def champion(scene: Scene) -> str:
     return scene.bench.registry.by_alias("parcels", "champion").version
 
@@ -90,6 +103,7 @@ def test_TE6_drift_alarm_then_retrain_then_compare_and_only_a_better_one_is_prom
     arrive(scene, place, 2)
     watched = scene.run("update")
     assert not check_results(watched)["feature_drift"].passed
+    assert told_by_status(scene) == refused_by(watched)
     [request] = asked(scene)
     assert (request.job_name, request.tags["mlops_dagster/reason"]) == ("parcels_retrain", "drift")
     assert "drift alarm(s) since the last training" in request.tags["mlops_dagster/because"]
