@@ -170,7 +170,7 @@ def shown(
 ) -> dict[str, Shown]:
     """Say what a person looks for."""
     run_url = context.bench.tracking.run_url(trained.mlflow_run_id)
-    place = f"models/{version.name}/versions/{version.version}"
+    place = f"models/{version.name}/versions/{version.version}?{run_url.rpartition('?')[2]}"
     return {
         "version": Shown(kind="text", value=version.version),
         "mlflow version": Shown(kind="url", value=f"{run_url.partition('/#/')[0]}/#/{place}"),
