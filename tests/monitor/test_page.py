@@ -245,7 +245,7 @@ def test_labelled_loss_is_drawn_with_its_limit_alarms_versions_and_decisions():
     assert line.title == "log loss by window"
     assert [mark.sign for mark in line.marks] == ["", "!", ""]
     assert "version 1: over the limit: labelled 0.5, limit 0.45" in line.marks[1].title
-    assert (line.by, [one.label for one in line.versions]) == ("answered by", ["v1", "v2"])
+    assert (line.by, [one.label for one in line.versions]) == ("answers of", ["v1", "v2"])
     assert [one.sign for one in line.turns] == ["R", "↑"]
     assert line.turns[1].left == pytest.approx(100 * 2 / 3)
     assert len(line.limits) == 1

@@ -55,7 +55,7 @@ def timeline(facts: Facts) -> Timeline | None:
         summary=_summary(labelled, estimated),
         axis_ticks=axis.ticks(),
         ticks=scale.ticks(),
-        by="answered by",
+        by="answers of",
         versions=stretches(axis, answering(facts)),
         turns=turns(facts, axis),
         labelled=labelled.points(axis, scale),
