@@ -124,6 +124,7 @@ def test_GO2_each_asset_has_owner_group_description_and_stage(scene):
         assert node.owners == ["team:ward"]
         assert node.group_name == "cancer"
         assert node.description
+        assert not set("*`#") & set(node.description.partition(". ")[0])
         assert node.tags["mlops_dagster/stage"]
         assert node.code_version
 
