@@ -1,8 +1,9 @@
-"""The sides of the lifecycle benchmark: `plain`, `run`, `floor`, and `prepare` for all."""
+"""The sides of the lifecycle benchmark: `plain`, `proved`, `run`, `floor`, and `prepare` for all."""
 
 import datetime as dt
 import logging
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -50,6 +51,18 @@ def floor() -> None:
         instance=dg.DagsterInstance.get(), run_config=QUIET
     )
     sys.exit(0 if result.success else 1)
+
+
+def proved() -> None:
+    """The plain script, and the proof that a process without its source can score with the model."""
+    plain()
+    home = Path(os.environ["MLOPS_HOME"])
+    load = (
+        "import sys, pandas, mlflow; mlflow.set_tracking_uri(sys.argv[1]); "
+        "mlflow.pyfunc.load_model('models:/plain@champion').predict(pandas.read_parquet(sys.argv[2]))"
+    )
+    asked = [f"sqlite:///{home / 'mlflow.db'}", str(home / "example.parquet")]
+    subprocess.run([sys.executable, "-I", "-c", load, *asked], check=True)
 
 
 def plain() -> None:
@@ -122,6 +135,7 @@ def fit_and_log(home: Path, table: object) -> None:
     )
     model.fit(train[columns], train["late"])
     figures = measure(model, train, test, columns)
+    test[columns].head(5).to_parquet(home / "example.parquet")
     log(home, model, figures, test[columns])
     waiting = table[table["late"].isna()]
     model.predict_proba(waiting[columns])
@@ -200,4 +214,5 @@ def log(home: Path, model: object, figures: dict[str, float], example: object) -
 
 
 if __name__ == "__main__":
-    {"prepare": prepare, "plain": plain, "run": run, "floor": floor}[sys.argv[1]]()
+    sides = {"prepare": prepare, "plain": plain, "proved": proved, "run": run, "floor": floor}
+    sides[sys.argv[1]]()

@@ -132,5 +132,7 @@ def reason(failure: Any) -> str:
     error = failure.error
     while error is not None and error.cause is not None:
         error = error.cause
+    if error is not None and error.cls_name == "DagsterExecutionInterruptedError":
+        return "it was interrupted. What served before still serves; run it again."
     said = str(error.message).strip() if error else "no reason was given."
     return f"{said} (--verbose shows where)"

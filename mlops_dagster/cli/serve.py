@@ -37,5 +37,5 @@ def command(
         durability=durability or "",
         apart=apart,
     )
-    click.echo(f"{model} at http://{host}:{port}  (stop with Ctrl-C)")
-    serve(listening)
+    told = f"{model} at http://{host}:{port}  (stop with Ctrl-C)"
+    serve(listening, ready=lambda: click.echo(told))

@@ -10,6 +10,7 @@ import click
 
 from mlops_dagster.cli.calibrate import length
 from mlops_dagster.cli.location import WORKSPACE, find_model, open_bench
+from mlops_dagster.declaration import write_duration
 from mlops_dagster.errors import SpecError
 
 if TYPE_CHECKING:
@@ -132,9 +133,10 @@ def waiting(bench: "Workbench", spec: "LifecycleSpec") -> str:
     left = len(live_segments(bench.serving_log(spec.name, spec.segment)))
     if not left:
         return ""
+    closes = write_duration(spec.serve.endpoint.seal_after)
     return (
         f"{left} segment(s) of the endpoint's log wait to be taken in: mlops-dagster run {spec.name} "
-        "--job score"
+        f"--job score (one that is written to is closed {closes} after it was begun)"
     )
 
 

@@ -207,12 +207,10 @@ def _whole(
 ) -> tuple[Changes, dict[str, str]]:
     digest = digest_of_table(rows)
     if before is not None:
-        known, state = before.state.get("source_digest", ""), {}
-        if known and not is_current(
-            known
-        ):  # told by an earlier encoding: the rows are asked instead
+        known = before.state.get("source_digest", "")
+        if known and not is_current(known):
+            # An earlier encoding told it: the rows are asked instead.
             known = digest_of_table(tables.read(before.ref.name))
-            state = {"source_digest": digest}
         # The source's digest, not the table's: mended rows may have been added to the table.
         if known == digest:
             return Changes(rows=rows.slice(0, 0), new=0, corrected=0), {}

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -34,6 +35,8 @@ class Database:
         self.address = redact(whole)
         self._reads = self._engine.execution_options(mlops_reads=True)
         self._pid = os.getpid()
+        # SQLite writes its log back into the file when the last connection is closed.
+        weakref.finalize(self, _let_go, self._engine, self._pid)
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
             sa.event.listen(self._engine, "begin", _begin_sqlite)
@@ -97,6 +100,10 @@ class Database:
             yield
         except SQLAlchemyError as error:
             raise StoreError.unreachable(_STORE, self.address, error) from error
+
+
+def _let_go(engine: sa.Engine, opened_by: int) -> None:
+    engine.dispose(close=opened_by == os.getpid())
 
 
 def database_now(connection: sa.Connection) -> datetime:

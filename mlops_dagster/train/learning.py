@@ -59,7 +59,14 @@ def learn(
     """
     model = context.model
     rows = FeatureRows.read(context.bench.tables, features.table)
-    parts = split_rows(model, rows.others(), split=spec.split, seed=spec.seed, window=spec.window)
+    parts = split_rows(
+        model,
+        rows.others(),
+        split=spec.split,
+        seed=spec.seed,
+        window=spec.window,
+        now=context.at,
+    )
     if parts.since is not None:
         rows, parts = FeatureRows(table=rows.table.take(pa.array(parts.kept))), parts.alone()
     made, about = rows.features(), rows.others()

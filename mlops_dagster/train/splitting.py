@@ -23,6 +23,7 @@ from mlops_dagster.train.spec import GroupSplit, RandomSplit, Split, StratifiedS
 
 APART = "no_row_in_both_splits"
 _LEAST = 10
+_MISTAKES = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,19 +59,23 @@ def split_rows(
     split: Split | None,
     seed: int,
     window: timedelta | None = None,
+    now: datetime | None = None,
 ) -> Parts:
     """Hold rows out as declared. `rows` has the inputs, the target, the key and the times.
 
     With a `window`, only the newest of the other rows are learned from; what is held out stays the same.
+    A few rows that are dated after `now` are held out, and say nothing of which others are the newest.
     Raises: DataNotFitError when one side has too few rows or classes to learn or to judge.
     """
     frame = rows.select(_read_of(model, rows, split)).to_pandas()
+    if model.event_time:
+        frame[model.event_time] = as_given(rows.select([model.event_time]))[model.event_time]
     _refuse_timeless(model, frame)
-    chosen = split or default_split(model, frame)
+    chosen = split or default_split(model, frame, now=now)
     apart = _decided_by(model, rows, chosen)
     if isinstance(chosen, TimeSplit):
         times = frame[str(model.event_time)]
-        held = np.asarray(times > times.max() - chosen.holdout)
+        held = np.asarray(times > _newest_of(times, now) - chosen.holdout)
     else:
         marks = row_marks(rows.select(apart), seed=seed)
         held = _held_by_hash(model, frame, chosen, marks)
@@ -79,7 +84,7 @@ def split_rows(
         holdout=np.flatnonzero(held),
         apart=apart,
         told=chosen.model_dump_json(),
-        note=_note_of_timeless(model, frame) if isinstance(chosen, TimeSplit) else "",
+        note=_note_of_times(model, frame, now) if isinstance(chosen, TimeSplit) else "",
     )
     if window is not None:
         parts = _newest(model, rows, parts, window)
@@ -119,11 +124,13 @@ def _decided_by(model: ModelIdentity, rows: pa.Table, split: Split) -> tuple[str
     return model.key or tuple(name for name in rows.column_names if name != model.target)
 
 
-def default_split(model: ModelIdentity, rows: pd.DataFrame) -> Split:
+def default_split(
+    model: ModelIdentity, rows: pd.DataFrame, *, now: datetime | None = None
+) -> Split:
     """Choose a split: the newest fifth of the time span, else by chance with classes in their share."""
     if model.event_time:
         times = rows[model.event_time]
-        return TimeSplit(holdout=(times.max() - times.min()).to_pytimedelta() / 5)
+        return TimeSplit(holdout=(_newest_of(times, now) - times.min()).to_pytimedelta() / 5)
     return StratifiedSplit() if model.task.is_classification else RandomSplit()
 
 
@@ -154,15 +161,26 @@ def _last_held(marks: np.ndarray, share: float) -> np.uint64:
     return np.uint64(known[count - 1]) if len(known) else np.uint64(0)
 
 
-def _note_of_timeless(model: ModelIdentity, frame: pd.DataFrame) -> str:
-    missing = int(frame[model.event_time].isna().sum()) if model.event_time else 0
-    if not missing:
-        return ""
-    # Held out they would be judged as the newest rows, which nobody knows them to be.
-    return (
-        f"{missing:,} rows have no {model.event_time!r} and are among the training rows; an "
-        "expectation that it is not null keeps such rows out."
-    )
+def _newest_of(times: "pd.Series[Any]", now: datetime | None) -> Any:
+    """Find the newest time: a few mistyped years must not shrink the holdout to their rows."""
+    ahead = times > pd.Timestamp(now) if now is not None else times.isna()
+    return times[~ahead].max() if ahead.mean() <= _MISTAKES else times.max()
+
+
+def _note_of_times(model: ModelIdentity, frame: pd.DataFrame, now: datetime | None) -> str:
+    times, told = frame[str(model.event_time)], []
+    if missing := int(times.isna().sum()):
+        # Held out they would be judged as the newest rows, which nobody knows them to be.
+        told.append(
+            f"{missing:,} rows have no {model.event_time!r} and are among the training rows; an "
+            "expectation that it is not null keeps such rows out."
+        )
+    if now is not None and (ahead := int((times > pd.Timestamp(now)).sum())):
+        told.append(
+            f"{ahead:,} rows with a known {model.target!r} are dated after now, up to "
+            f"{times.max():%Y-%m-%d}: is {model.event_time!r} right there?"
+        )
+    return " ".join(told)
 
 
 def _refuse_timeless(model: ModelIdentity, rows: pd.DataFrame) -> None:

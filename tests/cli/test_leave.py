@@ -63,3 +63,11 @@ def test_output_that_could_not_be_written_is_no_success():
             stdout=full, stderr=subprocess.DEVNULL, env=environment, check=False, timeout=60,
         )  # fmt: skip
     assert done.returncode == 120
+
+
+def test_the_operations_database_is_one_file_again(tmp_path):
+    file = tmp_path / "operations.db"
+    use = f"from mlops_dagster.stores.sql_operations import SqlOperations as S; from pathlib import Path; globals().update(kept=S.embedded(Path({str(file)!r}))); kept.moves('churn', 'all')"
+    done = left(use)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [one.name for one in tmp_path.iterdir()] == ["operations.db"]

@@ -1,3 +1,5 @@
+import signal
+
 import dagster as dg
 import pytest
 import yaml
@@ -49,6 +51,17 @@ def test_the_reason_of_a_failed_step_is_the_last_sentence(capsys):
     told = capsys.readouterr()
     assert told.err.endswith("Error: raw_data: The file customers.csv is not there.\n")
     assert "Traceback" not in told.err
+
+
+def test_an_interrupted_run_is_no_crash(capsys):
+    @dg.asset
+    def churn__raw_data():
+        signal.raise_signal(signal.SIGINT)
+
+    assert not run_job(job_of(churn__raw_data))
+    assert (
+        "raw_data: it was interrupted. What served before still serves" in capsys.readouterr().err
+    )
 
 
 def test_a_blocking_check_says_what_it_refused(capsys):

@@ -164,6 +164,26 @@ def test_rows_without_a_time_are_learned_from_and_that_is_said():
     assert parts.note in check.because
 
 
+def test_a_few_mistyped_years_neither_shrink_the_holdout_nor_go_unsaid():
+    now = ROWS["seen"].max().to_pydatetime()
+    ahead = ROWS["id"] < 5
+    rows = ROWS.assign(seen=ROWS["seen"].mask(ahead, ROWS["seen"] + timedelta(days=10_000)))
+    split = TimeSplit(holdout=timedelta(days=40))
+    right = split_rows(MODEL, arrow(ROWS), split=split, seed=0, now=now)
+    typed = split_rows(MODEL, arrow(rows), split=split, seed=0, now=now)
+    assert set(typed.holdout) == set(right.holdout) | set(np.flatnonzero(ahead))
+    assert typed.note.startswith("5 rows with a known 'late' are dated after now, up to 20")
+    assert right.note == ""
+
+
+def test_a_table_that_is_dated_ahead_as_a_whole_is_split_by_its_own_times():
+    now = ROWS["seen"].median().to_pydatetime()
+    split = TimeSplit(holdout=timedelta(days=40))
+    ahead = split_rows(MODEL, arrow(ROWS), split=split, seed=0, now=now)
+    assert (ahead.holdout == split_rows(MODEL, arrow(ROWS), split=split, seed=0).holdout).all()
+    assert "are dated after now" in ahead.note
+
+
 def test_without_a_split_the_newest_fifth_is_held_out():
     _, holdout = sides(None)
     assert 39 <= len(holdout) <= 40

@@ -3,7 +3,8 @@
 import json
 import logging
 import os
-from collections.abc import Mapping
+import socket
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,14 @@ class Listening:
     """A folder for the log of a rehearsal, which no table is made from; no worker is announced."""
 
 
-def serve(listening: Listening) -> None:
-    """Answer until told to stop. Raises: StoreError when nothing can be served, SpecError for a port."""
+def serve(listening: Listening, *, ready: Callable[[], object]) -> None:
+    """Answer until told to stop; `ready` is called once nothing stands in the way.
+
+    Raises: StoreError when nothing can be served, SpecError for a port that is taken.
+    """
     import uvicorn
+
+    refuse_taken_port(listening)
 
     # Before the model's libraries load: threads of one batch would only wait for one another.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -54,12 +60,28 @@ def serve(listening: Listening) -> None:
         "backlog": 2048,
     }
     if listening.workers == 1:
-        uvicorn.Server(uvicorn.Config(build(listening, loaded=True), **options)).run()
+        app = build(listening, loaded=True)
+        ready()
+        uvicorn.Server(uvicorn.Config(app, **options)).run()
         return
+    ready()
     os.environ[VARIABLE] = json.dumps(asdict(listening))
     uvicorn.run(
         f"{__name__}:app_from_environment", factory=True, workers=listening.workers, **options
     )
+
+
+def refuse_taken_port(listening: Listening) -> None:
+    """See that the address is free. Raises: SpecError when it is not."""
+    family = socket.AF_INET6 if ":" in listening.host else socket.AF_INET
+    try:
+        socket.create_server((listening.host, listening.port), family=family).close()
+    except OSError as error:
+        message = (
+            f"serve: nothing can listen at {listening.host}:{listening.port}: {error.strerror}. "
+            "Choose another: --port, or 0 for any that is free; --host for another address."
+        )
+        raise SpecError(message) from error
 
 
 def app_from_environment() -> Starlette:
