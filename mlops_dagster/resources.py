@@ -37,6 +37,7 @@ class WorkbenchResource(dg.ConfigurableResource["WorkbenchResource"]):
     tracking_uri: str = ""
     operations_url: str = ""
     ui_url: str = ""
+    mlflow_ui_url: str = ""
     clock: str = ""
 
     def open(self) -> Workbench:

@@ -35,6 +35,7 @@ class Workbench:
     tracking_uri: str = field(default="", repr=False)
     operations_url: str = field(default="", repr=False)
     ui_url: str = "http://127.0.0.1:3000"
+    mlflow_ui_url: str = ""
     clock: Clock = field(default_factory=WallClock)
 
     @cached_property
@@ -67,7 +68,10 @@ class Workbench:
         from mlops_dagster.stores.mlflow_tracking import MlflowTracking
 
         return MlflowTracking(
-            self.mlflow_address, artifacts=self.artifacts_root, operations=self.operations
+            self.mlflow_address,
+            artifacts=self.artifacts_root,
+            operations=self.operations,
+            ui=self.mlflow_ui_url,
         )
 
     @cached_property
@@ -112,6 +116,7 @@ ENVIRONMENT = {
     "tracking_uri": ("MLFLOW_TRACKING_URI", ""),
     "operations_url": ("MLOPS_OPERATIONS_URL", ""),
     "ui_url": ("MLOPS_UI_URL", "http://127.0.0.1:3000"),
+    "mlflow_ui_url": ("MLOPS_MLFLOW_UI_URL", ""),
 }
 """Which variable fills an empty address, and what it is without one."""
 

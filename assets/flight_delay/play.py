@@ -72,9 +72,13 @@ class Player:
             instance=self.instance, raise_on_error=False, tags=tags, run_config=QUIET
         )
 
+    def full_name(self, sensor: str) -> str:
+        """Name a sensor as Dagster does."""
+        return f"{self.model.name}_{sensor}_sensor"
+
     def look(self, sensor: str) -> Iterator[dg.RunRequest]:
         """Let a sensor look once, and give what it asks for."""
-        name = f"{self.model.name}_{sensor}_sensor"
+        name = self.full_name(sensor)
         definition = self.defs.get_repository_def().get_sensor_def(name)
         context = dg.build_sensor_context(
             instance=self.instance,
@@ -94,7 +98,11 @@ class Player:
         done = []
         for request in self.look(sensor):
             job = str(request.job_name).removeprefix(f"{self.model.name}_")
-            tags = {**request.tags, "dagster/run_key": str(request.run_key)}
+            tags = {
+                **request.tags,
+                "dagster/run_key": str(request.run_key),
+                "dagster/sensor_name": self.full_name(sensor),
+            }
             done.append((request, self.run(job, tags=tags)))
         return done
 

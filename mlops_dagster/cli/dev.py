@@ -20,6 +20,7 @@ PATIENCE_S = 10
 
 _NOISE = re.compile(
     rb" - dagster - DEBUG - |\.py:\d+: \w*(Deprecation|Supersession|Preview|Beta)Warning: "
+    rb'| - "[A-Z]+ \S+ HTTP/[\d.]+" [1-4]\d\d '
 )
 
 
@@ -46,7 +47,12 @@ def command(*, workspace: Path, port: int, mlflow_port: int, sensors: str) -> No
     """Open Dagster's pages (with daemon and sensors) and MLflow's beside them, until Ctrl-C."""
     entries(workspace)
     bench = open_bench()
-    environment = environment_of(bench.home, sensors=sensors, port=port)
+    environment = environment_of(
+        bench.home,
+        sensors=sensors,
+        port=port,
+        mlflow_port=None if bench.tracking_uri else mlflow_port,
+    )
     commands = {"Dagster": dagster_command(workspace, port=port)}
     if not bench.tracking_uri:
         commands["MLflow"] = mlflow_command(
@@ -60,11 +66,17 @@ def command(*, workspace: Path, port: int, mlflow_port: int, sensors: str) -> No
         wait_for_end(processes, asked)
 
 
-def environment_of(home: Path, *, sensors: str, port: int) -> dict[str, str]:
-    """Say what both are started with: this home, and no word to their makers of each visit."""
+def environment_of(
+    home: Path, *, sensors: str, port: int, mlflow_port: int | None
+) -> dict[str, str]:
+    """Say what both are started with: this home, and no word to their makers of each visit.
+
+    Without a port of MLflow its pages are where they were: none is started here.
+    """
     from mlops_dagster.stores.mlflow_home import be_quiet
 
     be_quiet()
+    mlflow = {"MLOPS_MLFLOW_UI_URL": f"http://{LOOPBACK}:{mlflow_port}"} if mlflow_port else {}
     return {
         **os.environ,
         "DAGSTER_HOME": str(dagster_home()),
@@ -72,6 +84,7 @@ def environment_of(home: Path, *, sensors: str, port: int) -> dict[str, str]:
         "MLOPS_SENSORS": sensors,
         "MLOPS_UI_URL": f"http://{LOOPBACK}:{port}",
         "PYTHONUNBUFFERED": "1",
+        **mlflow,
     }
 
 
@@ -90,7 +103,10 @@ def mlflow_command(address: str, artifacts: str, *, port: int) -> list[str]:
 
 def mlflow_page(tracking_uri: str, *, port: int) -> str:
     """Say where MLflow's pages are: on a server that runs already, or on the one started here."""
-    return redact(tracking_uri) if tracking_uri else f"http://{LOOPBACK}:{port}"
+    from mlops_dagster.stores.mlflow_tracking import TRAINING, pages_of
+
+    pages = pages_of(tracking_uri) if tracking_uri else f"http://{LOOPBACK}:{port}"
+    return f"{pages}/#/experiments{TRAINING}" if pages else redact(tracking_uri)
 
 
 @contextmanager
@@ -132,7 +148,7 @@ def tell(process: "subprocess.Popen[bytes]", ending: Event) -> None:
 
 
 def without_noise(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Leave out debug lines, and warnings that only a library's author can act on."""
+    """Leave out debug lines, visits that went well, and warnings that only a library's author can act on."""
     quoted = False
     for line in lines:
         noise = bool(_NOISE.search(line))

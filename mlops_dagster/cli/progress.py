@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,15 @@ def line(name: str, outcome: str, because: str, *, seconds: float) -> str:
 def fitted(text: str, *, width: int | None) -> str:
     """Cut a line to the width of a screen; without a screen it stays whole."""
     return text if width is None or len(text) <= width else f"{text[: width - 3]}..."
+
+
+def wrapped(text: str, *, width: int | None, margin: int) -> str:
+    """Let a long line go on below itself, behind a margin; without a screen it stays one line."""
+    if width is None:
+        return text
+    return textwrap.fill(
+        text, max(width, 2 * margin), subsequent_indent=" " * margin, break_long_words=False
+    )
 
 
 def screen_width() -> int | None:

@@ -1,14 +1,13 @@
 """`mlops-dagster status MODEL`: what serves, what waits, how new the data is, what was found."""
 
 import json
-import textwrap
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import click
 
 from mlops_dagster.cli.model_argument import MODEL
-from mlops_dagster.cli.progress import screen_width
+from mlops_dagster.cli.progress import screen_width, wrapped
 from mlops_dagster.cli.traces import bench_of
 
 if TYPE_CHECKING:
@@ -52,9 +51,4 @@ def lines(told: "Iterable[Fact]", *, width: int | None) -> Iterator[str]:
     """Write the facts, each with its label; on a screen a long one goes on below itself."""
     for one in told:
         text = f"{one.label:<{MARGIN}}{' '.join(one.text.split())}"
-        if width is None:
-            yield text
-        else:
-            yield from textwrap.wrap(
-                text, max(width, 2 * MARGIN), subsequent_indent=" " * MARGIN, break_long_words=False
-            )
+        yield from wrapped(text, width=width, margin=MARGIN).splitlines()

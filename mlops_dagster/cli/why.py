@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlops_dagster.cli.model_argument import MODEL, split_name
+from mlops_dagster.cli.progress import screen_width, wrapped
 from mlops_dagster.cli.traces import bench_of
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from mlops_dagster.workbench import Workbench
 
 MOST = 1_000
+MARGIN = 18
+"""What comes after the time stands below itself."""
 
 
 @click.command("why")
@@ -20,7 +23,7 @@ MOST = 1_000
 @click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True)
 def command(*, model: str, limit: int) -> None:
     """Tell the last decisions about MODEL, newest first, each with its reason; a no has one too."""
-    bench = bench_of(model)
+    bench, width = bench_of(model), screen_width()
     decisions = bench.operations.decisions(*split_name(model), limit=limit)
     if not decisions:
         click.echo(
@@ -28,12 +31,13 @@ def command(*, model: str, limit: int) -> None:
             "people start are no decisions: Dagster lists them."
         )
     for one in decisions:
-        click.echo(sentence(one))
+        click.echo(wrapped(sentence(one), width=width, margin=MARGIN))
     if held := suppressed(bench, model):
         click.echo(f"\n{len(held)} alarm(s) since the last retrain started nothing; the newest:")
     for alarm in held[:limit]:
         size = f" ({alarm.severity})" if alarm.severity else ""
-        click.echo(f"{alarm.at:%Y-%m-%d %H:%M}  {alarm.signal}{size}: {alarm.because}")
+        said = f"{alarm.at:%Y-%m-%d %H:%M}  {alarm.signal}{size}: {alarm.because}"
+        click.echo(wrapped(said, width=width, margin=MARGIN))
 
 
 def sentence(decision: "Decision") -> str:

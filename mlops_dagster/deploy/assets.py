@@ -29,7 +29,7 @@ def build_stage(model: ModelIdentity, spec: DeploySpec, *, ways: "Ways") -> Stag
         noun="deployment",
         room="deploy",
         description=(
-            f"Which version of **{model.registered_name}** serves (alias `champion`). "
+            f"Which version of {model.registered_name} serves: the alias champion. "
             f"A version goes live {who}, after it loaded and answers alike over HTTP, "
             "in batch and by MLflow."
         ),

@@ -34,7 +34,7 @@ def build_stage(model: ModelIdentity, spec: EvaluateSpec) -> Stage:
         noun="evaluation",
         room="evaluate",
         description=(
-            f"The candidate for **{model.target}** on the rows that it has not seen, beside a dummy, a "
+            f"The candidate for {model.target} on the rows that it has not seen, beside a dummy, a "
             "linear model and the champion; one check for each gate."
         ),
         kinds=frozenset({"mlflow", "scikitlearn"}),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 BLUE, GREY, RED = "#1f6feb", "#8a8f98", "#c4432b"
 _POINTS = 2_000
 _LETTERS = 28
+_SLICES = 16
 _SHADES = 17
 _SMALL = 830
 
@@ -33,6 +34,7 @@ class View:
     slice_metric: str
     importances: Mapping[str, float]
     importance_metric: str
+    threshold: float
 
 
 def draw_all(view: View, folder: Path) -> str:
@@ -152,7 +154,9 @@ def confusion(axis: "Axes", view: View) -> None:
     axis.set_xticks(range(len(labels)), names, rotation=0 if len(labels) < 4 else 90)
     axis.set_yticks(range(len(labels)), names)
     axis.tick_params(labelsize=size)
-    _label(axis, "Confusion", "predicted", "true", grid=False)
+    # Of more than two labels the likeliest is answered.
+    title = f"Confusion at {view.threshold:.4g}" if len(view.labels) == 2 else "Confusion"
+    _label(axis, title, "predicted", "true", grid=False)
 
 
 def predicted_and_true(axis: "Axes", view: View) -> None:
@@ -172,27 +176,27 @@ def residuals(axis: "Axes", view: View) -> None:
 
 
 def slices(axis: "Axes", view: View) -> None:
-    """Draw the metric of each slice's values, the largest first."""
-    shown = [one for one in view.slices if np.isfinite(one.metrics.get(view.slice_metric, np.nan))]
-    shown = sorted(shown, key=lambda one: one.rows, reverse=True)[:16][::-1]
+    """Draw the metric of each slice's values, the largest first: points, as few metrics begin at 0."""
+    known = [one for one in view.slices if np.isfinite(one.metrics.get(view.slice_metric, np.nan))]
+    shown = sorted(known, key=lambda one: one.rows, reverse=True)[:_SLICES][::-1]
     values = [one.metrics[view.slice_metric] for one in shown]
     names = [f"{_plain(f'{one.column}={one.value}')} ({one.rows:,})" for one in shown]
-    _bars(axis, names, values)
-    if values and min(values) > 0:
-        axis.set_xlim(left=max(0, min(values) * 0.9))
-    _label(axis, f"{view.slice_metric} by slice (rows)", view.slice_metric, "")
+    axis.plot(values, range(len(names)), "o", color=BLUE, markersize=5)
+    _names(axis, names)
+    some = f", {len(shown)} of {len(view.slices)}" if len(shown) < len(view.slices) else ""
+    _label(axis, f"{view.slice_metric} by slice (rows){some}", view.slice_metric, "")
 
 
 def importance(axis: "Axes", view: View) -> None:
     """Draw by how much the metric falls when a feature's values are shuffled."""
     largest = sorted(view.importances.items(), key=lambda one: one[1])[-12:]
-    _bars(axis, [_plain(name) for name, _ in largest], [value for _, value in largest])
+    # By place, not by name: two names that are cut alike would be one bar.
+    axis.barh(range(len(largest)), [value for _, value in largest], color=BLUE)
+    _names(axis, [_plain(name) for name, _ in largest])
     _label(axis, "Permutation importance", f"loss of {view.importance_metric}", "")
 
 
-def _bars(axis: "Axes", names: Sequence[str], values: Sequence[float]) -> None:
-    # By place, not by name: two names that are cut alike would be one bar.
-    axis.barh(range(len(names)), values, color=BLUE)
+def _names(axis: "Axes", names: Sequence[str]) -> None:
     axis.set_yticks(range(len(names)), names)
     axis.tick_params(axis="y", labelsize=7)
 

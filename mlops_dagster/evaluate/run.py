@@ -220,7 +220,7 @@ def view_of(exam: Exam, scores: Scores) -> View:
         prediction=exam.answers.prediction,
         probability=exam.answers.probability,
         labels=exam.labels,
-        slices=scores.largest_slices,
+        slices=scores.slices,
         slice_metric=metric,
         importances=importances(
             exam.candidate.artifact,
@@ -230,6 +230,7 @@ def view_of(exam: Exam, scores: Scores) -> View:
             labels=exam.labels,
         ),
         importance_metric=metric,
+        threshold=exam.candidate.artifact.threshold,
     )
 
 

@@ -31,7 +31,7 @@ def build_stage(
         noun="features",
         room="features",
         description=(
-            f"What the model of **{model.target}** is given, for every accepted row whose target is "
+            f"What the model of {model.target} is given, for every accepted row whose target is "
             f"known. Made by:{listed}"
         ),
         kinds=frozenset({"pandas", "deltalake"}),

@@ -68,7 +68,7 @@ def build_labels_stage(model: ModelIdentity, spec: LabelsSpec) -> Stage:
         noun="labels",
         room="ingest",
         description=(
-            f"What the {source.kind} source says of **{model.target}**: late, partial, out of order "
+            f"What the {source.kind} source says of {model.target}: late, partial, out of order "
             "and corrected labels, to hold answers against."
         ),
         run=run,

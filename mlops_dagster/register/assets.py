@@ -58,7 +58,7 @@ def build_stage(model: ModelIdentity, *, promotion: Promotion, serving: JSON) ->
         noun="registered_model",
         room="register",
         description=(
-            f"A version of **{model.registered_name}** in the registry: `challenger` if it passed every "
+            f"A version of {model.registered_name} in the registry: challenger if it passed every "
             "gate, else kept as refused with the reason."
         ),
         kinds=frozenset({"mlflow"}),

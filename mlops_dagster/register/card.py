@@ -39,11 +39,9 @@ def write_card(
     verdict = "Accepted" if evaluation.outcome is Outcome.PASSED else "Refused"
     return "\n".join(
         [
-            f"# {model.registered_name}",
-            "",
-            model.description or f"Predicts `{model.target}` ({model.task.value}).",
-            "",
             f"**{verdict}.** {evaluation.because}",
+            "",
+            about(model),
             "",
             "## Data",
             f"- {trained.features.rows:,} labelled rows, {seen}; learned from {trained.rows:,}{_since(trained)}",
@@ -62,6 +60,11 @@ def write_card(
             *_limits(evaluation, held_out),
         ]
     )
+
+
+def about(model: ModelIdentity) -> str:
+    """Say what the model is for."""
+    return model.description or f"Predicts `{model.target}` ({model.task.value})."
 
 
 def _since(trained: TrainedModel) -> str:

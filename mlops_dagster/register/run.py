@@ -19,7 +19,7 @@ from mlops_dagster.records import (
     TrainedModel,
 )
 from mlops_dagster.register.accelerator import REFUSED, accelerate
-from mlops_dagster.register.card import Span, write_card
+from mlops_dagster.register.card import Span, about, write_card
 from mlops_dagster.register.rules import (
     Promotion,
     accepted_check,
@@ -116,6 +116,7 @@ def put_version(
         source=trained.model_uri,
         mlflow_run_id=trained.mlflow_run_id,
         model_id=trained.model_id,
+        about=about(context.model),
         tags=version_tags(
             trained,
             evaluation,
@@ -170,7 +171,7 @@ def shown(
 ) -> dict[str, Shown]:
     """Say what a person looks for."""
     run_url = context.bench.tracking.run_url(trained.mlflow_run_id)
-    place = f"models/{version.name}/versions/{version.version}"
+    place = f"models/{version.name}/versions/{version.version}?{run_url.rpartition('?')[2]}"
     return {
         "version": Shown(kind="text", value=version.version),
         "mlflow version": Shown(kind="url", value=f"{run_url.partition('/#/')[0]}/#/{place}"),

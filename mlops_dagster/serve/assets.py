@@ -42,7 +42,7 @@ def build_stage(
         noun="predictions",
         room="serve",
         description=(
-            f"Predictions of **{model.target}** for the rows where it is still unknown, by the "
+            f"Predictions of {model.target} for the rows where it is still unknown, by the "
             f"champion, in windows of {write_duration(spec.window)}. Scoring again replaces, never doubles."
         ),
         kinds=frozenset({"deltalake", "mlflow"}),

@@ -24,9 +24,19 @@ class MlflowRegistry:
         self._operations = operations
 
     def create_version(
-        self, name: str, *, source: str, mlflow_run_id: str, model_id: str, tags: Mapping[str, str]
+        self,
+        name: str,
+        *,
+        source: str,
+        mlflow_run_id: str,
+        model_id: str,
+        tags: Mapping[str, str],
+        about: str = "",
     ) -> ModelVersion:
-        """Register a source; a source that is registered already gives its version again."""
+        """Register a source; a source that is registered already gives its version again.
+
+        `about` becomes the description of a model that was not there.
+        """
         with (
             self._operations.hold(f"lock:registry:{name}", holder=f"register {uuid4().hex}"),
             self._client() as client,
@@ -36,9 +46,13 @@ class MlflowRegistry:
                 self.set_tags(name, known[source].version, tags)
                 return self.version(name, known[source].version)
             if not client.search_registered_models(f"name = '{name}'"):
-                client.create_registered_model(name)
+                client.create_registered_model(name, description=about or None)
             made = client.create_model_version(
-                name, source=source, run_id=mlflow_run_id, model_id=model_id, tags=dict(tags)
+                name,
+                source=source,
+                run_id=mlflow_run_id,
+                model_id=model_id,
+                tags={key: value for key, value in tags.items() if value},
             )
         return read_version(made)
 
@@ -76,10 +90,15 @@ class MlflowRegistry:
                 client.delete_registered_model_alias(name, alias)
 
     def set_tags(self, name: str, version: str, tags: Mapping[str, str]) -> None:
-        """Write tags on a version."""
+        """Write tags on a version; an empty one is removed."""
+        written = {key: value for key, value in tags.items() if value}
         with self._client() as client:
-            for key, value in tags.items():
+            for key, value in written.items():
                 client.set_model_version_tag(name, version, key, value)
+            if len(written) < len(tags):
+                known = client.get_model_version(name, version).tags
+                for key in known.keys() & (tags.keys() - written.keys()):
+                    client.delete_model_version_tag(name, version, key)
 
     def set_description(self, name: str, version: str, text: str) -> None:
         """Write a version's description, in markdown."""

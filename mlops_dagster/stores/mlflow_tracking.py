@@ -22,6 +22,9 @@ OWNER = "mlops_dagster.owner"
 MODEL = "mlops_dagster.model"
 SEGMENT = "mlops_dagster.segment"
 RUN = "dagster.run_id"
+_UI = "http://127.0.0.1:5000"
+TRAINING = "?workflowType=machine_learning"
+"""Ends an address of MLflow's pages, which otherwise open in the mode of chats and prompts."""
 _DIGEST = 36
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 """MLflow's pages show the runs of an experiment of this kind as trainings, not as chats."""
@@ -37,12 +40,12 @@ class MlflowTracking:
         *,
         artifacts: str,
         operations: Operations,
-        ui: str = "http://127.0.0.1:5000",
+        ui: str = "",
     ) -> None:
         self._address = address
         self._artifacts = artifacts
         self._operations = operations
-        self._ui = pages_of(address) or ui
+        self._ui = (ui or pages_of(address) or _UI).rstrip("/")
 
     @property
     def address(self) -> str:
@@ -172,11 +175,12 @@ class MlflowTracking:
                 client.set_terminated(run_id, status="KILLED")
         return dead
 
-    def run_url(self, run_id: str) -> str:
-        """Where a person sees the run: a web address when there is a server, else the local UI's."""
+    def run_url(self, run_id: str, *, file: str = "") -> str:
+        """Where a person sees the run, or one of its files: on the server, else in the local UI."""
         with self._client() as client:
             experiment = client.get_run(run_id).info.experiment_id
-        return f"{self._ui.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+        place = f"/artifactPath/{file}" if file else ""
+        return f"{self._ui}/#/experiments/{experiment}/runs/{run_id}{place}{TRAINING}"
 
     def _experiment(self, client: "MlflowClient", owner: RunOwner) -> str:
         name = registered_name(owner.model, segment=owner.segment)

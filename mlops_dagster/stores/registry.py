@@ -27,9 +27,19 @@ class Registry(Protocol):
     """
 
     def create_version(
-        self, name: str, *, source: str, mlflow_run_id: str, model_id: str, tags: Mapping[str, str]
+        self,
+        name: str,
+        *,
+        source: str,
+        mlflow_run_id: str,
+        model_id: str,
+        tags: Mapping[str, str],
+        about: str = "",
     ) -> ModelVersion:
-        """Register a source; a source that is registered already gives its version again."""
+        """Register a source; a source that is registered already gives its version again.
+
+        `about` becomes the description of a model that was not there.
+        """
 
     def version(self, name: str, version: str) -> ModelVersion:
         """Read one version."""
@@ -49,7 +59,7 @@ class Registry(Protocol):
         """Remove an alias; one that is not there is no error."""
 
     def set_tags(self, name: str, version: str, tags: Mapping[str, str]) -> None:
-        """Write tags on a version."""
+        """Write tags on a version; an empty one is removed."""
 
     def set_description(self, name: str, version: str, text: str) -> None:
         """Write a version's description, in markdown."""

@@ -78,8 +78,8 @@ class Tracking(Protocol):
     ) -> Sequence[str]:
         """End as KILLED every RUNNING run whose Dagster run is not open any more; tell which."""
 
-    def run_url(self, run_id: str) -> str:
-        """Where a person sees the run: a web address when there is a server, else the local UI's."""
+    def run_url(self, run_id: str, *, file: str = "") -> str:
+        """Where a person sees the run, or one of its files: on the server, else in the local UI."""
 
 
 @contextmanager

@@ -89,6 +89,13 @@ class RegistryContract:
         registry.set_description("churn", made.version, "# A card")
         assert dict(registry.version("churn", made.version).tags) == {"a": "1", "b": "2"}
 
+    def test_an_empty_tag_is_removed(
+        self, registry: Registry, sources: list[tuple[str, str, str]]
+    ) -> None:
+        made = self.put(registry, sources[0], a="1", b="2", never="")
+        registry.set_tags("churn", made.version, {"a": "", "c": "", "d": "4"})
+        assert dict(registry.version("churn", made.version).tags) == {"b": "2", "d": "4"}
+
     def test_a_versions_files_come_back(
         self, registry: Registry, sources: list[tuple[str, str, str]]
     ) -> None:

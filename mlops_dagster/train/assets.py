@@ -57,7 +57,7 @@ def build_stage(
         noun="trained_model",
         room="train",
         description=(
-            f"`{spec.estimator}` fitted to predict **{model.target}**, logged to MLflow with its data "
+            f"{spec.estimator} fitted to predict {model.target}, logged to MLflow with its data "
             "version, code, environment and profile. Not judged yet."
         ),
         kinds=frozenset({"mlflow", "scikitlearn"}),

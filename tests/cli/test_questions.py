@@ -1,5 +1,9 @@
 import json
+import os
+import pty
 import sqlite3
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -117,6 +121,32 @@ def test_why_tells_a_yes_and_a_no_with_their_reasons(bench):
         "2024-06-01 00:00  retrain  new_data: 134 new rows since the last training.",
         "2024-05-01 00:00  no       new_data: 12 new rows; at least 100 are needed.",
     ]
+
+
+@pytest.mark.parametrize("command", ["why", "history"])
+def test_on_a_screen_a_long_reason_goes_on_below_itself(command, bench):
+    long = "The loss of the last window is above what was expected of it. " * 3
+    promote(bench, None, "1", at=MAY, why=long)
+    decide(bench, "none", long, at=MAY)
+    shown = on_a_screen(command, "churn", columns=80)
+    assert len(shown) > 2
+    assert shown[0].startswith("2024-05-01 00:00  ")
+    assert {line[:18].strip() for line in shown[1:]} == {""}
+    assert max(map(len, shown)) <= 80
+
+
+def on_a_screen(*arguments: str, columns: int) -> list[str]:
+    """Run a command in a terminal; give its lines."""
+    ours, theirs = pty.openpty()
+    code = "from mlops_dagster.cli.main import main; main()"
+    environment = {**os.environ, "COLUMNS": str(columns)}
+    subprocess.run(
+        [sys.executable, "-c", code, *arguments], stdout=theirs, env=environment, check=True
+    )
+    said = os.read(ours, 65_536)
+    os.close(theirs)
+    os.close(ours)
+    return said.decode().splitlines()
 
 
 def test_TE7_why_shows_the_alarms_that_started_nothing(bench):

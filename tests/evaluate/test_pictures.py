@@ -22,6 +22,7 @@ BINARY = View(
     slice_metric="roc_auc",
     importances={},
     importance_metric="roc_auc",
+    threshold=0.3,
 )
 CONSTANT = replace(BINARY, truth=np.sort(BINARY.truth), probability=np.full(5_000, 0.5))
 NAMES = [f"class number {at}" for at in range(12)]
@@ -81,12 +82,25 @@ def test_the_calibration_of_true_probabilities_lies_on_the_diagonal():
     assert np.abs(points[:, 0] - points[:, 1]).max() < 0.06
 
 
-@pytest.mark.parametrize(("draw", "bars"), [(pictures.slices, 16), (pictures.importance, 12)])
-def test_names_that_are_cut_alike_have_a_bar_each(draw, bars):
+@pytest.mark.parametrize(("draw", "places"), [(pictures.slices, 16), (pictures.importance, 12)])
+def test_names_that_are_cut_alike_have_a_place_each(draw, places):
     axis = drawn(draw, replace(BINARY, **LONG))
     names = [label.get_text() for label in axis.get_yticklabels()]
-    assert len(axis.patches) == len(names) == bars
+    points = [each for line in axis.lines for each in line.get_xdata()]
+    assert len([*axis.patches, *points]) == len(names) == places
     assert all("…" in name for name in names)
+
+
+def test_the_title_says_how_many_slices_are_not_drawn():
+    some = drawn(pictures.slices, replace(BINARY, **LONG))
+    assert some.get_title() == "roc_auc by slice (rows), 16 of 20"
+    every = drawn(pictures.slices, replace(BINARY, slices=LONG["slices"][:16]))
+    assert every.get_title() == "roc_auc by slice (rows)"
+
+
+@pytest.mark.parametrize(("view", "title"), [(BINARY, "Confusion at 0.3"), (MANY, "Confusion")])
+def test_the_confusion_of_two_labels_says_from_which_probability_on(view, title):
+    assert drawn(pictures.confusion, view).get_title() == title
 
 
 def test_a_slice_value_with_dollar_signs_is_no_formula():

@@ -85,7 +85,7 @@ def test_ET3_links_lead_from_dagster_to_mlflow_and_back(scene):
     result = scene.run("lifecycle")
     url = metadata_of(result, "trained_model")["mlflow run"]
     trained = scene.record("trained_model", result)
-    assert url.endswith(f"/runs/{trained.mlflow_run_id}")
+    assert url.partition("?")[0].endswith(f"/runs/{trained.mlflow_run_id}")
     client = mlflow.MlflowClient(scene.bench.mlflow_address)
     tags = client.get_run(trained.mlflow_run_id).data.tags
     assert tags["dagster.run_id"] == result.run_id
@@ -124,6 +124,7 @@ def test_GO2_each_asset_has_owner_group_description_and_stage(scene):
         assert node.owners == ["team:ward"]
         assert node.group_name == "cancer"
         assert node.description
+        assert not set("*`#") & set(node.description.partition(". ")[0])
         assert node.tags["mlops_dagster/stage"]
         assert node.code_version
 

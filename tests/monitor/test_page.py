@@ -245,7 +245,7 @@ def test_labelled_loss_is_drawn_with_its_limit_alarms_versions_and_decisions():
     assert line.title == "log loss by window"
     assert [mark.sign for mark in line.marks] == ["", "!", ""]
     assert "version 1: over the limit: labelled 0.5, limit 0.45" in line.marks[1].title
-    assert [one.label for one in line.versions] == ["v1", "v2"]
+    assert (line.by, [one.label for one in line.versions]) == ("answers of", ["v1", "v2"])
     assert [one.sign for one in line.turns] == ["R", "↑"]
     assert line.turns[1].left == pytest.approx(100 * 2 / 3)
     assert len(line.limits) == 1
@@ -277,6 +277,7 @@ def test_without_any_metric_the_alarms_of_drift_are_drawn():
         ("answers", 0.0, 50.0),
     ]
     assert "1 of 2 windows have an alarm, 2 in the newest" in line.summary
+    assert (line.by, [one.label for one in line.versions]) == ("judged against", ["v1"])
 
 
 def test_a_window_without_labels_breaks_the_line():
@@ -508,7 +509,8 @@ def test_the_page_is_kept_with_the_run_that_made_the_champion(home, shop):
     assert run_id in kept.parts
     url = record.shown["page in MLflow"]
     assert url.kind == "url"
-    assert url.value.endswith(f"/runs/{run_id}/artifactPath/monitoring/shop.html")
+    place = f"/runs/{run_id}/artifactPath/monitoring/shop.html"
+    assert url.value.partition("?")[0].endswith(place)
 
 
 def test_a_run_that_is_gone_is_told_and_ends_no_watching(home, shop):

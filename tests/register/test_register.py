@@ -21,11 +21,9 @@ from mlops_dagster.workbench import StepContext, Workbench
 from tests.scoring.models import MODEL, artifact_of, save, user_package
 
 CARD = """\
-# parcels
+**Accepted.** It passed.
 
 Predicts `late` (binary_classification).
-
-**Accepted.** It passed.
 
 ## Data
 - 200 labelled rows, 2026-01-01 to 2026-02-19; learned from 150

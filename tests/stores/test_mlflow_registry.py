@@ -51,6 +51,15 @@ class TestMlflowRegistry(RegistryContract):
         found = client.get_model_version("churn", made.version)
         assert (found.run_id, found.source) == (sources[0][1], sources[0][0])
         assert client.get_logged_model(sources[0][2]).artifact_location == found.source
+        registry.create_version(
+            "parcels",
+            source=made.source,
+            mlflow_run_id="",
+            model_id="",
+            tags={},
+            about="Is it late?",
+        )
+        assert client.get_registered_model("parcels").description == "Is it late?"
         registry.set_description("churn", made.version, "# A card")
         assert client.get_model_version("churn", made.version).description == "# A card"
         registry.set_alias("churn", CHAMPION, made.version)

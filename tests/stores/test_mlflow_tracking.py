@@ -68,7 +68,10 @@ def test_ET3_a_run_has_an_address_and_names_the_dagster_run(bench):
     run_id = bench.tracking.run_of(OWNER)
     run = client_of(bench.tracking).get_run(run_id)
     expected = f"http://127.0.0.1:5000/#/experiments/{run.info.experiment_id}/runs/{run_id}"
-    assert bench.tracking.run_url(run_id) == expected
+    trainings = "?workflowType=machine_learning"
+    assert bench.tracking.run_url(run_id) == expected + trainings
+    file = bench.tracking.run_url(run_id, file="cards/churn.md")
+    assert file == f"{expected}/artifactPath/cards/churn.md{trainings}"
     assert run.data.tags["dagster.url"] == "http://127.0.0.1:3000/runs/run-1"
 
 

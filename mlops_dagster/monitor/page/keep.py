@@ -52,7 +52,7 @@ def _logged(context: StepContext, serving: ModelVersion | None, text: str) -> di
     tracking = context.bench.tracking
     try:
         tracking.log_text(run_id, text, path=path)
-        url = f"{tracking.run_url(run_id)}/artifactPath/{path}"
+        url = tracking.run_url(run_id, file=path)
     except StoreError as error:
         # What was found is kept already; a run that someone deleted must not end the watching.
         told = f"The page could not be logged to the run {run_id} of version {serving.version}: {error}"

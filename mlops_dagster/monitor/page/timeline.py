@@ -17,12 +17,16 @@ ROOMY = 80
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """What is drawn over time. Lines are points of SVG in a box of 1000 by 100."""
+    """What is drawn over time. Lines are points of SVG in a box of 1000 by 100.
+
+    `by` says what the versions below did: they answered, or a window was judged against them.
+    """
 
     title: str
     summary: str
     axis_ticks: Sequence[Tick]
     ticks: Sequence[Tick]
+    by: str
     versions: Sequence[Stretch]
     turns: Sequence[Mark]
     labelled: Sequence[str] = ()
@@ -51,6 +55,7 @@ def timeline(facts: Facts) -> Timeline | None:
         summary=_summary(labelled, estimated),
         axis_ticks=axis.ticks(),
         ticks=scale.ticks(),
+        by="answers of",
         versions=stretches(axis, answering(facts)),
         turns=turns(facts, axis),
         labelled=labelled.points(axis, scale),
@@ -100,6 +105,7 @@ def _alarms(facts: Facts) -> Timeline | None:
         ),
         axis_ticks=axis.ticks(),
         ticks=[one for one in scale.ticks() if float(one.label).is_integer()],
+        by="judged against",
         versions=stretches(
             axis, {window: str(found[window][0].champion_version) for window in windows}
         ),
