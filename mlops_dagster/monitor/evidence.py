@@ -104,14 +104,19 @@ def stored_answers(context: StepContext, champion: Champion, window: Window) -> 
 
 
 def newest_event(context: StepContext, validated: Snapshot) -> datetime | None:
-    """Find the largest event time among the accepted rows."""
-    if validated.newest is not None:
+    """Find the largest event time among the accepted rows that has come; if none has, the largest.
+
+    One mistyped year must not make old data look new for decades.
+    """
+    if validated.newest is not None and as_utc(validated.newest) <= context.at:
         return as_utc(validated.newest)
     time = context.model.event_time
     if time is None:
         return None
     times = _dataset(context, validated).to_table(columns=[time])[time]
-    found: datetime | None = pc.max(_moments(times, where=context.model.address)).as_py()
+    moments = _moments(times, where=context.model.address)
+    now = pa.scalar(as_utc(context.at).replace(tzinfo=None), moments.type)
+    found = pc.max(moments.filter(pc.less_equal(moments, now))).as_py() or pc.max(moments).as_py()
     return as_utc(found) if found else None
 
 

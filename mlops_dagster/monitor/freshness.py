@@ -53,6 +53,11 @@ def _judge(
         return AgeVerdict(
             outcome=Outcome.NOT_APPLICABLE, because=because, hours=hours, limit_hours=None
         )
+    if age < timedelta(0):
+        because = f"{what} {how} {as_utc(moment):%Y-%m-%d %H:%M} UTC, which is still to come."
+        return AgeVerdict(
+            outcome=Outcome.NOT_APPLICABLE, because=because, hours=hours, limit_hours=allowed
+        )
     late = age > limit
     because = f"{told}; the limit is {write_duration(limit)}{_excess(age, limit) if late else ''}."
     return AgeVerdict(

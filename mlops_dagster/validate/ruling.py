@@ -48,7 +48,7 @@ def rule(batch: int, rows: int, verdicts: Sequence[Verdict]) -> Ruling:
             batch=batch,
             rows=rows,
             accepted=True,
-            because=f"Batch {batch}: {grouped(rows - len(complaints))} rows accepted{out}",
+            because=f"Batch {batch}: {grouped(rows - len(complaints))} rows accepted{out}{_warned(verdicts)}",
             verdicts=verdicts,
             kept_out=complaints,
         )
@@ -66,6 +66,15 @@ def rule(batch: int, rows: int, verdicts: Sequence[Verdict]) -> Ruling:
         verdicts=verdicts,
         kept_out={position: _joined(complaints.get(position), whole) for position in range(rows)},
     )
+
+
+def _warned(verdicts: Sequence[Verdict]) -> str:
+    broken = [
+        one.name
+        for one in verdicts
+        if not one.holds and one.expectation.severity is Severity.WARNING
+    ]
+    return f" Warned of: {', '.join(broken)}." if broken else ""
 
 
 def _told(verdicts: Sequence[Verdict]) -> str:

@@ -26,6 +26,12 @@ def test_an_age_at_its_limit_is_fresh():
     assert judge_data_age(NOW - DAY, now=NOW, limit=DAY).outcome is Outcome.PASSED
 
 
+def test_what_is_still_to_come_has_no_age_and_is_no_pass():
+    verdict = judge_data_age(NOW + DAY, now=NOW, limit=DAY)
+    assert verdict.outcome is Outcome.NOT_APPLICABLE
+    assert verdict.because.endswith("which is still to come.")
+
+
 def test_a_time_without_a_zone_is_read_as_utc():
     naive = datetime(2013, 5, 1, 11, tzinfo=None)  # noqa: DTZ001
     assert judge_data_age(naive, now=NOW, limit=DAY).hours == 1.0

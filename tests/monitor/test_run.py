@@ -287,3 +287,15 @@ def test_a_few_stored_predictions_do_not_stand_for_the_window(shop):
     shop.context.bench.tables.append("shop/all/predictions", stored)
     check = checks_of(begin(shop, rows))["prediction_drift"]
     assert "the champion's answers to the same 600 rows" in check.because
+
+
+def test_a_mistyped_year_does_not_make_old_data_look_new(shop):
+    typed = week_of_rows(4)
+    typed.loc[0, "at"] = START + WEEK * 2_000
+    validated = replace(shop.arrive(*FITTED, typed), newest=START + WEEK * 2_000)
+    shop.crown("1", *FITTED)
+    shop.at(START + WEEK * 6)
+    spec = MonitorSpec(freshness={"max_age": "3d"})
+    age = checks_of(shop.look(validated, spec=spec))["data_fresh"]
+    assert age.outcome is Outcome.REFUSED
+    assert "is from 2013-02-1" in age.because

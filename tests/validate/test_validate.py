@@ -202,6 +202,7 @@ def test_a_warning_shows_and_does_not_block(severity, open_step, arrive):
     [check] = record.checks
     assert (record.outcome, ids_of(step)) == (Outcome.PASSED, [1, 2])
     assert (check.outcome, check.severity) == (Outcome.REFUSED, severity)
+    assert (f"Warned of: {check.name}." in record.because) is (severity == "warning")
     assert step.bench.tables.latest(step.table("quarantine")) is None
 
 
