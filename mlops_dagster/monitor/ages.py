@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mlops_dagster.monitor.champion import serving_since
-from mlops_dagster.monitor.evidence import newest_event
+from mlops_dagster.monitor.evidence import newest_that_came
 from mlops_dagster.monitor.freshness import AgeVerdict, judge_data_age, judge_model_age
 from mlops_dagster.monitor.looks import NO_CHAMPION, age_check, age_finding
 from mlops_dagster.monitor.spec import FreshnessSpec
@@ -48,7 +48,7 @@ def judge_ages(
     context: StepContext, spec: FreshnessSpec, validated: Snapshot, *, version: str | None
 ) -> Ages:
     """Judge the newest event in the accepted rows, and since when the champion serves."""
-    newest = newest_event(context, validated)
+    newest = newest_that_came(context, validated)
     data = judge_data_age(newest, now=context.at, limit=spec.max_age)
     if version is None:
         return Ages(data=data, model=None)

@@ -104,19 +104,35 @@ def stored_answers(context: StepContext, champion: Champion, window: Window) -> 
 
 
 def newest_event(context: StepContext, validated: Snapshot) -> datetime | None:
-    """Find the largest event time among the accepted rows that has come; if none has, the largest.
+    """Find the largest event time among the accepted rows."""
+    if validated.newest is not None:
+        return as_utc(validated.newest)
+    return _largest(_event_times(context, validated))
+
+
+def newest_that_came(context: StepContext, validated: Snapshot) -> datetime | None:
+    """Find the largest event time that is not still to come; if all are, the largest.
 
     One mistyped year must not make old data look new for decades.
     """
-    if validated.newest is not None and as_utc(validated.newest) <= context.at:
-        return as_utc(validated.newest)
+    newest = newest_event(context, validated)
+    if newest is None or newest <= context.at:
+        return newest
+    times = _event_times(context, validated)
+    now = pa.scalar(as_utc(context.at).replace(tzinfo=None), times.type)
+    return _largest(times.filter(pc.less_equal(times, now))) or newest
+
+
+def _event_times(context: StepContext, validated: Snapshot) -> pa.ChunkedArray:
     time = context.model.event_time
     if time is None:
-        return None
+        return pa.chunked_array([], pa.timestamp("us"))
     times = _dataset(context, validated).to_table(columns=[time])[time]
-    moments = _moments(times, where=context.model.address)
-    now = pa.scalar(as_utc(context.at).replace(tzinfo=None), moments.type)
-    found = pc.max(moments.filter(pc.less_equal(moments, now))).as_py() or pc.max(moments).as_py()
+    return _moments(times, where=context.model.address)
+
+
+def _largest(times: pa.ChunkedArray) -> datetime | None:
+    found: datetime | None = pc.max(times).as_py()
     return as_utc(found) if found else None
 
 

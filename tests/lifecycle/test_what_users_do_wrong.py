@@ -552,11 +552,6 @@ BAD_FIRST_DATA = {
         {},
         ("none of 72 rows has a value in the event_time column 'seen'", "leave event_time out"),
     ),
-    "one row of a far future": (
-        instead("seen", FAR),
-        {},
-        ("train: 1 of 72 rows for holdout", "'seen' runs from 2026-01-01 to 2099-01-01"),
-    ),
     "too few rows": (
         good(12),
         {},
@@ -625,6 +620,20 @@ def room(home_template, tmp_path_factory) -> Room:
     assert made.run(good(), {}).success
     assert made.kept()["champion"] == "1"
     return made
+
+
+def test_one_row_of_a_far_future_is_told_and_neither_stops_nor_decides(room):
+    result = room.run(instead("seen", FAR), {}, name="future")
+    [trained] = [
+        event.step_materialization_data.materialization.metadata
+        for event in result.all_events
+        if event.is_step_materialization and event.step_key.endswith("trained_model")
+    ]
+    assert result.success
+    assert (
+        "1 rows with a known 'left' are dated after now, up to 2099-01-01"
+        in trained["because"].value
+    )
 
 
 def refusal(result: dg.ExecuteInProcessResult):
