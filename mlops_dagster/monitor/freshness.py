@@ -47,16 +47,17 @@ def _judge(
         )
     age = now - as_utc(moment)
     hours = age.total_seconds() / 3600
-    told = f"{what} {how} {as_utc(moment):%Y-%m-%d %H:%M} UTC, {_written(age)} ago"
+    told = f"{what} {how} {as_utc(moment):%Y-%m-%d %H:%M} UTC"
+    if age < timedelta(0):
+        because = f"{told}, which is still to come."
+        return AgeVerdict(
+            outcome=Outcome.NOT_APPLICABLE, because=because, hours=hours, limit_hours=allowed
+        )
+    told += f", {_written(age)} ago"
     if limit is None:
         because = f"{told}; no limit is declared under monitor.freshness."
         return AgeVerdict(
             outcome=Outcome.NOT_APPLICABLE, because=because, hours=hours, limit_hours=None
-        )
-    if age < timedelta(0):
-        because = f"{what} {how} {as_utc(moment):%Y-%m-%d %H:%M} UTC, which is still to come."
-        return AgeVerdict(
-            outcome=Outcome.NOT_APPLICABLE, because=because, hours=hours, limit_hours=allowed
         )
     late = age > limit
     because = f"{told}; the limit is {write_duration(limit)}{_excess(age, limit) if late else ''}."
