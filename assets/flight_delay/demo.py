@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -182,9 +182,7 @@ def main() -> None:
             judged = aside.submit(judge_months, player.bench, player.model)
             answer = story.live(endpoint)
     story.trace(answer)
-    # What the pages say last is to be true after the rollback too.
-    player.clock.set(player.clock.now() + timedelta(hours=1))
-    player.run("monitor")
+    player.run("monitor")  # what the pages say last is to be true after the rollback too
     finish(story, home, judged.result())
 
 
