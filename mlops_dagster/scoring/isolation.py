@@ -2,6 +2,7 @@
 
 import atexit
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -129,6 +130,8 @@ def _start() -> "subprocess.Popen[str]":
     return subprocess.Popen(  # noqa: S603 - our own interpreter and text
         [sys.executable, "-I", "-c", _ALONE],
         cwd=tempfile.gettempdir(),
+        # Five rows are scored: more threads would only wait for one another, and burn a quarter of its CPU.
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
