@@ -1,4 +1,4 @@
-"""The sides of the lifecycle benchmark: `plain`, `proved`, `run`, `floor`, and `prepare` for all."""
+"""The sides of the lifecycle benchmark, each a function: `prepare` for all, and those of `SIDES`."""
 
 import datetime as dt
 import logging
@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -31,23 +32,35 @@ def run() -> None:
 
 def floor() -> None:
     """Nine assets that do nothing, on the same instance, and one question to MLflow's registry."""
+    from mlflow.tracking import MlflowClient
+
+    MlflowClient(f"sqlite:///{os.environ['MLOPS_HOME']}/mlflow.db").search_model_versions()
+    nine_assets(lambda: None)
+
+
+def by_hand() -> None:
+    """The plain script as a Dagster job of nine assets."""
+    nine_assets(plain)
+
+
+def nine_assets(work: Callable[[], None]) -> None:
+    """Run a job of nine assets in this process; the last one does the work."""
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     import dagster as dg
-    from mlflow.tracking import MlflowClient
 
     from assets.flight_delay.play import QUIET
 
     def asset(at: int) -> dg.AssetsDefinition:
-        @dg.asset(name=f"nothing_{at}", deps=[f"nothing_{at - 1}"] if at else [])
-        def nothing() -> None:
-            pass
+        @dg.asset(name=f"step_{at}", deps=[f"step_{at - 1}"] if at else [])
+        def step() -> None:
+            if at == 8:
+                work()
 
-        return nothing
+        return step
 
-    job = dg.define_asset_job("floor")
+    job = dg.define_asset_job("nine")
     defs = dg.Definitions(assets=[asset(at) for at in range(9)], jobs=[job])
-    MlflowClient(f"sqlite:///{os.environ['MLOPS_HOME']}/mlflow.db").search_model_versions()
-    result = defs.resolve_job_def("floor").execute_in_process(
+    result = defs.resolve_job_def("nine").execute_in_process(
         instance=dg.DagsterInstance.get(), run_config=QUIET
     )
     sys.exit(0 if result.success else 1)
@@ -116,7 +129,7 @@ def validate(rows: object) -> None:
 
 
 def fit_and_log(home: Path, table: object) -> None:
-    """Fit, measure with two baselines and slices, draw, log, register and score."""
+    """Fit, measure with two baselines and slices, draw, log, register, deploy, score and watch."""
     from sklearn.compose import make_column_transformer
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.pipeline import make_pipeline
@@ -138,7 +151,34 @@ def fit_and_log(home: Path, table: object) -> None:
     test[columns].head(5).to_parquet(home / "example.parquet")
     log(home, model, figures, test[columns])
     waiting = table[table["late"].isna()]
-    model.predict_proba(waiting[columns])
+    score(home, model, waiting, columns)
+    watch(train, waiting, columns)
+
+
+def score(home: Path, model: object, waiting: object, columns: list[str]) -> None:
+    """Answer the rows without an outcome, and keep the answers."""
+    import pyarrow as pa
+    from deltalake import write_deltalake
+
+    likely = model.predict_proba(waiting[columns])[:, 1]
+    answers = waiting[["flight_id", "scheduled_departure"]].assign(probability=likely)
+    write_deltalake(str(home / "predictions"), pa.Table.from_pandas(answers, preserve_index=False))
+
+
+def watch(train: object, waiting: object, columns: list[str]) -> None:
+    """Tell how old the rows are, and how far each column is from what was learned from."""
+    from scipy.spatial.distance import jensenshannon
+    from scipy.stats import ks_2samp
+
+    print("newest row:", waiting["scheduled_departure"].max())
+    for name in columns:
+        before, now = train[name].dropna(), waiting[name].dropna()
+        if before.dtype.kind == "f":
+            print(name, ks_2samp(before, now).statistic)
+        else:
+            both = [one.value_counts(normalize=True) for one in (before, now)]
+            shares = both[0].to_frame("before").join(both[1].rename("now"), how="outer").fillna(0.0)
+            print(name, jensenshannon(shares["before"], shares["now"]))
 
 
 def measure(model: object, train: object, test: object, columns: list[str]) -> dict[str, float]:
@@ -181,7 +221,7 @@ def measure(model: object, train: object, test: object, columns: list[str]) -> d
 
 
 def log(home: Path, model: object, figures: dict[str, float], example: object) -> None:
-    """Draw, log with explicit requirements, register and set the alias."""
+    """Draw, log with explicit requirements, register, and set the alias once the version answers."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -210,9 +250,9 @@ def log(home: Path, model: object, figures: dict[str, float], example: object) -
             serialization_format="cloudpickle",
         )
     version = mlflow.register_model(logged.model_uri, "plain")
+    mlflow.pyfunc.load_model(f"models:/plain/{version.version}").predict(example.head(5))
     mlflow.MlflowClient().set_registered_model_alias("plain", "champion", version.version)
 
 
 if __name__ == "__main__":
-    sides = {"prepare": prepare, "plain": plain, "proved": proved, "run": run, "floor": floor}
-    sides[sys.argv[1]]()
+    globals()[sys.argv[1]]()
