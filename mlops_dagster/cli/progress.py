@@ -21,6 +21,7 @@ WAY_OUT = {
     ),
 }
 """What a person can do about a refusal of a step; nothing was changed by it."""
+WHERE = " (--verbose shows where)"
 
 
 class Progress:
@@ -135,4 +136,4 @@ def reason(failure: Any) -> str:
     if error is not None and error.cls_name == "DagsterExecutionInterruptedError":
         return "it was interrupted. What served before still serves; run it again."
     said = str(error.message).strip() if error else "no reason was given."
-    return f"{said} (--verbose shows where)"
+    return f"{said}{WHERE}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlops_dagster.cli.location import dagster_home, home
 from mlops_dagster.cli.model_argument import split_name
+from mlops_dagster.cli.progress import WHERE, Progress
 from mlops_dagster.cli.status_facts import Fact, minute
 from mlops_dagster.records import JSON
 
@@ -62,13 +63,16 @@ def failed_runs(instance: "dg.DagsterInstance", model: str) -> list[Fact]:
 
 
 def failed_run(instance: "dg.DagsterInstance", record: "dg.RunRecord") -> Fact:
-    """Tell why a run failed, as its first failed step says it."""
+    """Tell why a run failed, in the words of `mlops-dagster run`."""
     import dagster as dg
 
-    run = record.dagster_run
-    logged = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-    events = [one.dagster_event for one in logged if one.dagster_event]
-    because = cause_of(events[0]) if events else "it ended before its first step did."
+    run, kinds = record.dagster_run, dg.DagsterEventType
+    told = {kinds.STEP_FAILURE, kinds.ASSET_CHECK_EVALUATION}
+    progress, because = Progress(show=bool), "it ended before its first step did."
+    for entry in instance.all_logs(run.run_id, of_type=told):
+        progress.on_event(entry)
+        if entry.dagster_event and entry.dagster_event.is_step_failure:
+            because = progress.why_failed().removesuffix(WHERE)
     ended = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else None
     when = f", {minute(ended)}" if ended else ""
     return Fact(
@@ -76,15 +80,6 @@ def failed_run(instance: "dg.DagsterInstance", record: "dg.RunRecord") -> Fact:
         text=f"run {run.run_id[:8]} of {run.job_name}{when}: {because}",
         values={"run": run.run_id, "job": run.job_name, "because": because},
     )
-
-
-def cause_of(event: "dg.DagsterEvent") -> str:
-    """Read what a failed step said."""
-    step = str(event.step_key).rpartition("__")[2]
-    data = event.step_failure_data
-    said = data.user_failure_data.description if data.user_failure_data else None
-    error = (data.error.cause or data.error) if data.error else None
-    return f"{step}: {said or (error.message.strip() if error else 'unknown')}"
 
 
 def runs_of(model: str) -> "dg.RunsFilter":

@@ -56,3 +56,22 @@ def test_status_tells_of_each_job_whose_newest_run_failed_and_why(home):
     assert told["job"] == "churn_update"
     assert "failed run" not in status("churn/c04").output
     assert "There is no trace of a model 'churn/c05'" in status("churn/c05").output
+
+
+def test_a_refusal_is_told_as_the_run_told_it(home):
+    check = dg.AssetCheckSpec("id_not_null", asset="churn__c06__validated_data", blocking=True)
+
+    @dg.asset(check_specs=[check])
+    def churn__c06__validated_data():
+        broken = dg.AssetCheckResult(passed=False, check_name="id_not_null", description="3 nulls.")
+        return dg.MaterializeResult(check_results=[broken])
+
+    chosen = dg.define_asset_job("churn_update", tags={MODEL: "churn", SEGMENT: "c06"})
+    made = dg.Definitions(assets=[churn__c06__validated_data], jobs=[chosen])
+    with dg.DagsterInstance.get() as instance:
+        made.resolve_job_def("churn_update").execute_in_process(
+            instance=instance, raise_on_error=False
+        )
+    [line] = [one for one in status("churn/c06").output.splitlines() if "failed run" in one]
+    assert "validated_data: id_not_null: 3 nulls. The rows wait in quarantine" in line
+    assert "Dagster" not in line
