@@ -36,7 +36,7 @@ def command(*, model: str, job: str, verbose: bool, workspace: Path) -> None:
     if not verbose:
         quiet()
     # A sixth of a short run's CPU went into sifting loaded libraries for garbage.
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(400_000, 50, 100)
     # Sensors and other processes must see the runs that are made here.
     os.environ["DAGSTER_HOME"] = str(dagster_home())
     locations = load_locations(workspace)
