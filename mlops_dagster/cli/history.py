@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from mlops_dagster.cli.model_argument import MODEL, split_name
-from mlops_dagster.cli.progress import screen_width, wrapped
+from mlops_dagster.cli.progress import AFTER_TIME, screen_width, wrapped
 from mlops_dagster.cli.status_facts import by
 from mlops_dagster.cli.traces import bench_of
 from mlops_dagster.errors import SpecError
 
 if TYPE_CHECKING:
     from mlops_dagster.records import Move
-
-MARGIN = 18
-"""What comes after the time stands below itself."""
 
 
 @click.command("history")
@@ -40,7 +37,7 @@ def command(*, model: str, at: str | None, as_json: bool) -> None:
     if not moves:
         click.echo(f"{model}: nothing was ever put live.")
     for one in moves:
-        click.echo(wrapped(move_line(one), width=screen_width(), margin=MARGIN))
+        click.echo(wrapped(move_line(one), width=screen_width(), margin=AFTER_TIME))
 
 
 def instant(text: str) -> datetime:

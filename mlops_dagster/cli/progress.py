@@ -22,6 +22,8 @@ WAY_OUT = {
 }
 """What a person can do about a refusal of a step; nothing was changed by it."""
 WHERE = " (--verbose shows where)"
+AFTER_TIME = 18
+"""The margin of a line that begins with a time: what comes after it goes on below itself."""
 
 
 class Progress:

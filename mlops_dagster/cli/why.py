@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlops_dagster.cli.model_argument import MODEL, split_name
-from mlops_dagster.cli.progress import screen_width, wrapped
+from mlops_dagster.cli.progress import AFTER_TIME, screen_width, wrapped
 from mlops_dagster.cli.traces import bench_of
 
 if TYPE_CHECKING:
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from mlops_dagster.workbench import Workbench
 
 MOST = 1_000
-MARGIN = 18
-"""What comes after the time stands below itself."""
 
 
 @click.command("why")
@@ -31,13 +29,13 @@ def command(*, model: str, limit: int) -> None:
             "people start are no decisions: Dagster lists them."
         )
     for one in decisions:
-        click.echo(wrapped(sentence(one), width=width, margin=MARGIN))
+        click.echo(wrapped(sentence(one), width=width, margin=AFTER_TIME))
     if held := suppressed(bench, model):
         click.echo(f"\n{len(held)} alarm(s) since the last retrain started nothing; the newest:")
     for alarm in held[:limit]:
         size = f" ({alarm.severity})" if alarm.severity else ""
         said = f"{alarm.at:%Y-%m-%d %H:%M}  {alarm.signal}{size}: {alarm.because}"
-        click.echo(wrapped(said, width=width, margin=MARGIN))
+        click.echo(wrapped(said, width=width, margin=AFTER_TIME))
 
 
 def sentence(decision: "Decision") -> str:

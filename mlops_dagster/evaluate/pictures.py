@@ -46,7 +46,7 @@ def draw_all(view: View, folder: Path) -> str:
     large = _pixels(figure)
     for name, axis in zip(chosen, figure.axes, strict=False):
         Image.fromarray(large[_place(axis, large)]).save(folder / f"{name}.png")
-    # To draw it again for the small one takes twenty times as long.
+    # To draw it again for the small one takes longer.
     small = Image.fromarray(large)
     small.thumbnail((_SMALL, _SMALL), Image.Resampling.LANCZOS)
     content = BytesIO()
