@@ -33,26 +33,22 @@ _STEPS = (
     (np.uint64(0x165667B19E3779F9), np.uint64(29), np.uint64(0x27D4EB2F165667C5)),
 )
 _SHIFT = np.uint64(32)
-_FIRST_BYTES = np.array([256**count - 1 for count in range(_WORD + 1)], np.uint64)
+_ZEROS = pa.array([bytes(count) for count in range(_WORD)], pa.large_binary())
+_BLAKE = hashlib.blake2b(digest_size=16)
+_NOTHING_BETWEEN = pa.scalar(b"", pa.large_binary())
 
 
 def hash_each(values: pa.Array | pa.ChunkedArray) -> Words:
     """Hash each value, none of them null: a row of two words for each."""
     column = values.cast(pa.large_binary())  # first, since the offsets of text end at 2 GiB
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    lengths = pc.binary_length(column).to_numpy()
     hashes = np.empty((len(column), 2), np.uint64)
-    if not len(column):
-        return hashes
-    _, ends, content = column.buffers()
-    bounds = np.frombuffer(ends, np.int64)[column.offset : column.offset + len(column) + 1]
-    words = _words_at(content, *bounds[[0, -1]].tolist())
     for at in range(0, len(column), _AT_ONCE):
-        starts, lengths = (
-            bounds[at : at + _AT_ONCE] - bounds[0],
-            np.diff(bounds[at : at + _AT_ONCE + 1]),
+        hashes[at : at + _AT_ONCE] = _hashed(
+            column.slice(at, _AT_ONCE), lengths[at : at + _AT_ONCE]
         )
-        hashes[at : at + _AT_ONCE] = _hashed(words, starts[: len(lengths)], lengths)
-    long = np.flatnonzero(np.diff(bounds) > LONG)
+    long = np.flatnonzero(lengths > LONG)
     if len(long):
         hashes[long] = blake_each(column.take(pa.array(long)))
     return hashes
@@ -61,8 +57,13 @@ def hash_each(values: pa.Array | pa.ChunkedArray) -> Words:
 def blake_each(values: pa.Array | pa.ChunkedArray) -> Words:
     """Hash each value, none of them null, by blake2b-128: for what must stay as it was once told."""
     contents = values.cast(pa.large_binary()).to_pylist()
-    told = b"".join(hashlib.blake2b(one, digest_size=16).digest() for one in contents)
-    return np.frombuffer(told, "<u8").reshape(-1, 2)
+    return np.frombuffer(b"".join(map(_blake, contents)), "<u8").reshape(-1, 2)
+
+
+def _blake(content: bytes) -> bytes:
+    state = _BLAKE.copy()  # in half the time that making one takes
+    state.update(content)
+    return state.digest()
 
 
 def hex_digests(values: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -89,36 +90,48 @@ def mostly_differ(values: pa.Array | pa.ChunkedArray) -> bool:
     return len(first) == _SAMPLE and len(pc.unique(first)) > 0.9 * _SAMPLE
 
 
-def _words_at(content: pa.Buffer | None, first_byte: int, end: int) -> Words:
-    """Give the word that starts at each byte, with zeros behind the last one."""
-    size = end - first_byte
-    padded = np.zeros(size + _WORD, np.uint8)
-    if content is not None:
-        padded[:size] = np.frombuffer(content, np.uint8)[first_byte:end]
-    first = padded[:_WORD].view("<u8")
-    return np.lib.stride_tricks.as_strided(first, shape=(size + 1,), strides=(1,), writeable=False)
-
-
-def _hashed(words: Words, starts: Places, lengths: Places) -> Words:
+def _hashed(column: pa.Array, lengths: Places) -> Words:
+    """Hash values together: the first words of all, then the second ones of those that have them."""
     states = [lengths.astype(np.uint64) * factor + sum_ for factor, sum_ in _SEEDS]
-    lengths = np.where(lengths > LONG, 0, lengths)
-    whole = int(lengths.min()) // _WORD * _WORD
-    for at in range(0, whole, _WORD):
-        taken = words[starts + at]
-        states = [_taken_in(state, taken, lane) for lane, state in enumerate(states)]
-    for at in range(whole, int(lengths.max()), _WORD):
-        live = np.flatnonzero(lengths > at)
-        taken = words[starts[live] + at] & _FIRST_BYTES[np.minimum(lengths[live] - at, _WORD)]
+    counts = np.where(lengths > LONG, 0, -(-lengths // _WORD))
+    words, places = _words(column, lengths)
+    both = int(counts.min())
+    scratch = tuple(np.empty(len(lengths), np.uint64) for _ in range(2))
+    for _ in range(both):
+        taken = words.take(places)
         for lane, state in enumerate(states):
-            state[live] = _taken_in(state[live], taken, lane)
+            _take_in(state, taken, lane, scratch)
+        places += 1
+    for at in range(both, int(counts.max())):
+        live = np.flatnonzero(counts > at)
+        taken = words.take(places[live])
+        places += 1
+        part = scratch[0][: len(live)], scratch[1][: len(live)]
+        for lane, state in enumerate(states):
+            longer = state[live]
+            _take_in(longer, taken, lane, part)
+            state[live] = longer
     return np.stack(states, axis=1)
 
 
-def _taken_in(state: Words, taken: Words, lane: int) -> Words:
+def _words(column: pa.Array, lengths: Places) -> tuple[Words, Places]:
+    """Give the words of all values, and the place of each one's first: zeros fill up its last one.
+
+    A copy, since words that start at any byte are gathered twice as slowly.
+    """
+    zeros = _ZEROS.take(pa.array(-lengths % _WORD))
+    padded = pc.binary_join_element_wise(column, zeros, _NOTHING_BETWEEN)
+    _, ends, content = padded.buffers()
+    words = np.frombuffer(content or b"", "<u8")
+    starts = np.frombuffer(ends, np.int64)[padded.offset : padded.offset + len(padded)]
+    return words, starts // _WORD
+
+
+def _take_in(state: Words, taken: Words, lane: int, scratch: tuple[Words, Words]) -> None:
     factor, shift, spread = _STEPS[lane]
-    word = taken * factor
-    word ^= word >> shift
+    word, shifted = scratch
+    np.multiply(taken, factor, out=word)
+    word ^= np.right_shift(word, shift, out=shifted)
     word ^= state
     word *= spread
-    word ^= word >> _SHIFT
-    return word
+    np.bitwise_xor(word, np.right_shift(word, _SHIFT, out=shifted), out=state)
