@@ -58,7 +58,7 @@ class Scorer:
         given = as_given(rows)
         inputs = typed_like(given, self.champion)
         texts = input_texts(inputs)
-        windows = pa.array(self.windows(rows, given), pa.string())
+        windows = self.windows(rows, given)
         named = pc.binary_join_element_wise(
             self.model.address, windows, self.keys(rows, texts), "/"
         )
@@ -96,19 +96,19 @@ class Scorer:
             table = table.append_column(name, column)
         return table
 
-    def windows(self, rows: pa.Table, given: pd.DataFrame) -> list[str]:
+    def windows(self, rows: pa.Table, given: pd.DataFrame) -> pa.Array:
         """Name each row's window by its start, or by the batch it came with when rows have no time."""
         name = self.model.event_time
         if name is None:
-            return [f"batch-{number}" for number in rows["_batch"].to_pylist()]
+            return pa.array([f"batch-{number}" for number in rows["_batch"].to_pylist()])
         return self.windows_of(given[name])
 
-    def windows_of(self, times: pd.Series) -> list[str]:
+    def windows_of(self, times: pd.Series) -> pa.Array:
         """Name the window that each time falls into."""
         codes, numbers = pd.factorize((times - EPOCH) // self.window)
         starts = EPOCH + pd.Index(numbers).astype("int64") * self.window
-        names = np.array([*starts.strftime(_NAMED), NO_TIME], object)
-        return list(names[codes])
+        names = pa.array([*starts.strftime(_NAMED), NO_TIME], pa.string())
+        return names.take(pa.array(np.where(codes < 0, len(numbers), codes)))
 
     def keys(self, rows: pa.Table, texts: pa.ChunkedArray) -> pa.Array:
         """Name each row by its key, else by its inputs and how often they were seen before."""

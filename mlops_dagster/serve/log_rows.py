@@ -94,7 +94,7 @@ def rows_of(
         )
         times = given.fillna(at)
     columns["scored_at"] = pa.Array.from_pandas(at).cast(pa.timestamp("us", "UTC"))
-    columns["window"] = pa.array(scorer.windows_of(times), pa.string())
+    columns["window"] = scorer.windows_of(times)
     # Nothing but nulls has no type of its own, and a table must have one.
     return pa.table({name: one for name, one in columns.items() if not pa.types.is_null(one.type)})
 

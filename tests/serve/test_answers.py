@@ -38,7 +38,7 @@ def test_a_key_is_named_as_json_names_it(values):
 def test_a_window_is_named_by_its_start(unit):
     given = ["2026-02-01T05:00:00Z", None, "1969-12-31T23:00:00Z", "2026-02-01T07:59:59Z"]
     times = pd.Series(pd.to_datetime(given, utc=True)).astype(f"datetime64[{unit}, UTC]")
-    named = scorer(window=timedelta(hours=4)).windows_of(times)
+    named = scorer(window=timedelta(hours=4)).windows_of(times).to_pylist()
     early, before = "2026-02-01T04:00:00Z", "1969-12-31T20:00:00Z"
     assert named == [early, NO_TIME, before, early]
-    assert scorer().windows_of(times[1:2]) == [NO_TIME]
+    assert scorer().windows_of(times[1:2]).to_pylist() == [NO_TIME]
