@@ -51,8 +51,8 @@ def _new_columns(plan: Plan) -> list[str]:
     if not plan.found.parts:
         return []
     return [
-        f"New column {name!r} at the source: the next training takes it as a feature. Name it in "
-        "features.exclude if it is none, or in ingest.without to leave it at the source."
+        f"New column {name!r} at the source: the first training on rows that have it takes it as a "
+        "feature. Name it in features.exclude if it is none, or in ingest.without to leave it at the source."
         for name in plan.new_columns
     ]
 

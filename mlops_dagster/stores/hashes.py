@@ -96,7 +96,7 @@ def _hashed(column: pa.Array, lengths: Places) -> Words:
     counts = np.where(lengths > LONG, 0, -(-lengths // _WORD))
     words, places = _words(column, lengths)
     both = int(counts.min())
-    scratch = tuple(np.empty(len(lengths), np.uint64) for _ in range(2))
+    scratch = np.empty((2, len(lengths)), np.uint64)
     for _ in range(both):
         taken = words.take(places)
         for lane, state in enumerate(states):
@@ -106,10 +106,9 @@ def _hashed(column: pa.Array, lengths: Places) -> Words:
         live = np.flatnonzero(counts > at)
         taken = words.take(places[live])
         places += 1
-        part = scratch[0][: len(live)], scratch[1][: len(live)]
         for lane, state in enumerate(states):
             longer = state[live]
-            _take_in(longer, taken, lane, part)
+            _take_in(longer, taken, lane, scratch[:, : len(live)])
             state[live] = longer
     return np.stack(states, axis=1)
 
@@ -127,7 +126,7 @@ def _words(column: pa.Array, lengths: Places) -> tuple[Words, Places]:
     return words, starts // _WORD
 
 
-def _take_in(state: Words, taken: Words, lane: int, scratch: tuple[Words, Words]) -> None:
+def _take_in(state: Words, taken: Words, lane: int, scratch: Words) -> None:
     factor, shift, spread = _STEPS[lane]
     word, shifted = scratch
     np.multiply(taken, factor, out=word)

@@ -17,12 +17,13 @@ from mlops_dagster.train.splitting import Parts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """A fitted pipeline, its classes, and its answers on the holdout."""
+    """A fitted pipeline, its classes, its answers on the holdout, and the features it is blind to."""
 
     pipeline: Any
     labels: list[Any]
     answers: pd.DataFrame
     metrics: dict[str, float]
+    unseen: tuple[str, ...] = ()
 
 
 def fit(
@@ -34,12 +35,21 @@ def fit(
     parts: Parts,
     threshold: float = 0.5,
 ) -> Fitted:
-    """Fit on the training rows. Raises: DataNotFitError with what the estimator said."""
-    pipeline = make_pipeline(make_estimator(spec, model.task), features, spec.encode)
+    """Fit on the training rows, and on the features that have a value in any of them.
+
+    Raises: DataNotFitError when there is none, or with what the estimator said.
+    """
     known = estimator_input(features, texts_of(features))
-    truth = target.to_numpy()
+    learned, truth = known.iloc[parts.train], target.to_numpy()
+    seen = learned.notna().any()
+    if not seen.any():
+        message = f"{model.address}/train: no feature has a value in the {len(learned):,} rows to learn from."
+        raise DataNotFitError(message)
+    pipeline = make_pipeline(
+        make_estimator(spec, model.task), features.loc[:, seen.to_numpy()], spec.encode
+    )
     try:
-        pipeline.fit(known.iloc[parts.train], truth[parts.train])
+        pipeline.fit(learned, truth[parts.train])
     except ValueError as error:
         message = (
             f"{model.address}/train: {spec.estimator} cannot be fitted on {len(parts.train):,} rows: "
@@ -58,7 +68,13 @@ def fit(
         threshold=threshold,
     ).score(known.iloc[parts.holdout])
     metrics = quality(model, truth[parts.holdout], answers, labels)
-    return Fitted(pipeline=pipeline, labels=labels, answers=answers, metrics=metrics)
+    return Fitted(
+        pipeline=pipeline,
+        labels=labels,
+        answers=answers,
+        metrics=metrics,
+        unseen=tuple(map(str, seen.index[~seen])),
+    )
 
 
 def quality(

@@ -185,7 +185,8 @@ def record(
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     rows = len(lesson.parts.train)
     refused = lesson.apart.outcome is Outcome.REFUSED and lesson.apart.severity is Severity.CRITICAL
-    fitted = f"Fitted on {rows:,} rows, {len(lesson.parts.holdout):,} held out. {lesson.parts.note}"
+    notes = " ".join(filter(None, [lesson.parts.note, unseen_told(lesson)]))
+    fitted = f"Fitted on {rows:,} rows, {len(lesson.parts.holdout):,} held out. {notes}"
     return TrainedModel(
         **context.stamp(),
         data_version=f"v1:{digest[:32]}",
@@ -206,6 +207,14 @@ def record(
         rows=rows,
         since=lesson.parts.since,
     )
+
+
+def unseen_told(lesson: Lesson) -> str:
+    """Name the features that the model is blind to: a column that came to the source of late."""
+    if not lesson.fitted.unseen:
+        return ""
+    named = ", ".join(map(repr, lesson.fitted.unseen))
+    return f"Left out until rows that are learned from have a value: {named}."
 
 
 def window_told(spec: TrainSpec, lesson: Lesson) -> str:

@@ -55,7 +55,7 @@ def test_a_new_column_is_taken_and_told_once(read):
     [check] = read(rows(2, carrier="UA")).checks
     assert (check.outcome, check.severity) == ("refused", "warning")
     assert check.because.startswith(
-        "New column 'carrier' at the source: the next training takes it"
+        "New column 'carrier' at the source: the first training on rows that have it takes it"
     )
     assert read(rows(3, carrier="UA")).checks[0].outcome == "passed"
 

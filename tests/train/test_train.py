@@ -19,9 +19,11 @@ from mlops_dagster.stores.tracking import tracked
 from mlops_dagster.train.assets import build_stage
 from mlops_dagster.train.provenance import Provenance, provenance_of
 from mlops_dagster.train.spec import TrainSpec
+from tests.train.conftest import Shop
 
 BOOSTED = "sklearn.ensemble.HistGradientBoostingClassifier"
 LINEAR = "sklearn.linear_model.LogisticRegression"
+EMPTY = ["id", "seen", "size", "shop", "late"]
 
 
 def client_of(bench):
@@ -287,3 +289,30 @@ def test_the_stage_is_identified_by_its_features(shop, parcels):
     assert made.data_version in told
     assert [check.name for check in stage.checks if check.blocking] == ["no_row_in_both_splits"]
     assert isinstance(shop.bench.tracking, MlflowTracking)
+
+
+@pytest.mark.parametrize("estimator", [BOOSTED, LINEAR])
+@pytest.mark.parametrize("kind", ["number", "text"])
+def test_a_column_that_only_the_newest_rows_have_is_left_out_and_told(
+    learn, parcels, shop, estimator, kind
+):
+    newest = parcels["seen"] > parcels["seen"].quantile(0.95)
+    values = parcels["size"] if kind == "number" else parcels["kind"].fillna("a")
+    parameters = {"max_iter": 50}
+    record = learn(
+        parcels.assign(extra=values.where(newest)), estimator=estimator, parameters=parameters
+    )
+    assert record.outcome is Outcome.PASSED
+    assert "Left out until rows that are learned from have a value: 'extra'." in record.because
+    model = opened(shop.bench, record)
+    rows = as_given(pa.Table.from_pandas(parcels.assign(extra=None), preserve_index=False))
+    with_it = rows.assign(extra=1.0 if kind == "number" else "b")
+    assert model.predict(rows).equals(model.predict(with_it))
+    assert "Left out" not in learn(parcels, estimator=estimator, parameters=parameters).because
+
+
+def test_features_without_a_value_to_learn_from_are_refused(shop, parcels):
+    plain, context = Shop(bench=shop.bench, functions=()), shop.step()
+    made = plain.features(context, parcels.assign(size=np.nan, shop=np.nan)[EMPTY])
+    with pytest.raises(DataNotFitError, match="no feature has a value in the"):
+        plain.train(context, made)
