@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mlops_dagster.cli.model_argument import registry_name, split_name
-from mlops_dagster.records import BARRED_TAG, JSON, OUTCOME_TAG, Outcome
+from mlops_dagster.records import BARRED_TAG, JSON, OUTCOME_TAG, WAITS_TAG, Outcome
 
 if TYPE_CHECKING:
     from mlops_dagster.records import Check
@@ -143,17 +143,20 @@ def challenger(bench: "Workbench", model: str) -> Fact:
         return Fact(label="challenger", text="none", values={"version": None})
     state, word = word_on(version)
     step, barred = step_of(version), version.tags.get(BARRED_TAG, "")
+    held = version.tags.get(WAITS_TAG, "")
     part = f", answers {step.share:.0%} of the keys since {minute(step.began)}" if step else ""
     put_back = f", was rolled back: {barred}" if barred else ""
     approve = f'mlops-dagster approve {model} --version {version.version} --why "..."'
     deploy = f"mlops-dagster run {model} --job deploy"
-    waits = {
-        "pending": f", waits for a person: {approve}",
-        "approved": f", approved by {word.who or 'a tag in MLflow'}, waits for deploy: {deploy}",
-    }
+    approved = f", approved by {word.who or 'a tag in MLflow'}, waits for deploy: {deploy}"
+    waits = ""
+    if state == "approved":
+        waits = approved
+    elif state == "pending" or held:
+        waits = f", waits for a person: {approve}"
     return Fact(
         label="challenger",
-        text=f"version {version.version}{part}{put_back}{waits.get(state, '')}",
+        text=f"version {version.version}{part}{put_back}{waits}{held and f'. {held}'}",
         values={
             "version": version.version,
             "approval": state,
@@ -161,6 +164,7 @@ def challenger(bench: "Workbench", model: str) -> Fact:
             "why": word.why,
             "canary_share": step.share if step else None,
             "barred": barred or None,
+            "held": held or None,
         },
     )
 

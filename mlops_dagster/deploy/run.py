@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from mlops_dagster.deploy.approval import APPROVAL, word_on
 from mlops_dagster.deploy.canary import first_step, sentence, set_step, step_of
+from mlops_dagster.deploy.contract import asks_for_more
 from mlops_dagster.deploy.moves import Order, champion_lock, champion_of, move_champion, settle
 from mlops_dagster.deploy.parity import Ways, prove_parity
 from mlops_dagster.deploy.rollback import held_since, workers_of
@@ -12,7 +13,15 @@ from mlops_dagster.deploy.rules import LOADS, Ruling, Standing, by_hand, rule, u
 from mlops_dagster.deploy.spec import DeploySpec
 from mlops_dagster.deploy.targets import target_of
 from mlops_dagster.errors import ConflictError, NotFollowedError, StoreError
-from mlops_dagster.records import BARRED_TAG, Check, Deployment, Outcome, RegisteredVersion, Shown
+from mlops_dagster.records import (
+    BARRED_TAG,
+    WAITS_TAG,
+    Check,
+    Deployment,
+    Outcome,
+    RegisteredVersion,
+    Shown,
+)
 from mlops_dagster.workbench import StepContext
 
 
@@ -51,7 +60,16 @@ def run(
         # Nothing but this step tells a foreign target what the alias says.
         said = follow(context, spec, standing.candidate)
         checks.append(Check(name=LOADS, outcome=Outcome.PASSED, because=said))
+    say_why_it_waits(context, registered, standing.held if ruling.action == "wait" else "")
     return deployment(context, registered, standing, ruling, tuple(checks))
+
+
+def say_why_it_waits(context: StepContext, registered: RegisteredVersion, held: str) -> None:
+    """Tell on the version why its promotion is held, for MLflow and `status`; nothing once it is not."""
+    registry = context.bench.registry
+    version = registry.version(registered.registered_name, registered.version)
+    if version.tags.get(WAITS_TAG, "") != held:
+        registry.set_tags(version.name, version.version, {WAITS_TAG: held})
 
 
 def standing_of(context: StepContext, spec: DeploySpec, registered: RegisteredVersion) -> Standing:
@@ -60,16 +78,18 @@ def standing_of(context: StepContext, spec: DeploySpec, registered: RegisteredVe
     version = bench.registry.version(registered.registered_name, registered.version)
     state, word = word_on(version)
     step = step_of(version)
+    champion = champion_of(bench, context.model)
+    more = asks_for_more(context, spec, version, champion) if spec.promotion == "automatic" else ""
     return Standing(
         candidate=registered.version,
-        champion=champion_of(bench, context.model),
+        champion=champion,
         judged_against=registered.judged_against,
         promotion=spec.promotion,
         approval=state,
         approved_by=word.who,
         approved_why=word.why,
         barred=version.tags.get(BARRED_TAG, ""),
-        held=held_since(bench, context.model),
+        held=" ".join(filter(None, [held_since(bench, context.model), more])),
         in_steps=spec.canary is not None and bool(workers_of(bench, context.model)),
         canary_passed=step.passed if step else "",
     )

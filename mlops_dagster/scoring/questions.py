@@ -1,7 +1,7 @@
 """Rows that a caller asks about: checked against the model's inputs, column by column."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -27,8 +27,8 @@ _SHOWN = 60
 class Question:
     """Rows of one caller: mappings by column, or sequences in the order of `columns`.
 
-    `strict`: a column of the model that is absent is refused; without it, one that the model's signature
-    calls optional is null, as in MLflow.
+    A column that the model's signature calls optional may be absent, as in MLflow, and is null then;
+    `strict`: but not the key.
     """
 
     rows: Sequence[Row]
@@ -43,12 +43,16 @@ class InputSchema:
     kinds: Mapping[str, Kind]
     optional: frozenset[str] = frozenset()
 
-    def values(self, question: Question) -> list[list[Any]]:
+    def needed(self, *, key: Collection[str] = ()) -> list[str]:
+        """Name the columns that a row must have: all but the optional ones, of which `key` is wanted."""
+        return [name for name in self.kinds if name not in self.optional or name in key]
+
+    def values(self, question: Question, *, key: Collection[str] = ()) -> list[list[Any]]:
         """Order each row's values as the model's inputs, absent ones null.
 
-        Raises: DataNotFitError naming the row and the column that does not fit.
+        A strict question wants `key` too. Raises: DataNotFitError naming the row and the column that does not fit.
         """
-        names = list(self.kinds)
+        names, needed = list(self.kinds), self.needed(key=key if question.strict else ())
         if question.columns is None and question.rows and not isinstance(question.rows[0], Mapping):
             return [self._positional(at, row) for at, row in enumerate(question.rows)]
         rows = question.rows
@@ -59,8 +63,8 @@ class InputSchema:
             if not isinstance(row, Mapping):
                 message = f"Row {at} is {_told(row)}; needed is an object of columns."
                 raise DataNotFitError(message)
-            waived = any(name in row for name in names) and not question.strict
-            self._refuse_absent(at, row, but=self.optional if waived else frozenset())
+            known = any(name in row for name in names)
+            self._refuse_absent(at, row, needed=needed if known else names)
             ordered.append([row.get(name) for name in names])
         return ordered
 
@@ -90,8 +94,8 @@ class InputSchema:
             raise DataNotFitError(message)
         return row
 
-    def _refuse_absent(self, at: int, row: Mapping[str, Any], *, but: frozenset[str]) -> None:
-        absent = [name for name in self.kinds if name not in row and name not in but]
+    def _refuse_absent(self, at: int, row: Mapping[str, Any], *, needed: Sequence[str]) -> None:
+        absent = [name for name in needed if name not in row]
         if not absent:
             return
         name = absent[0]

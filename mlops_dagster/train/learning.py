@@ -29,7 +29,10 @@ from mlops_dagster.workbench import StepContext
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """What was learned from, and what came of it. `answers` has one for each labelled row."""
+    """What was learned from, and what came of it. `answers` has one for each labelled row.
+
+    `unseen_inputs` are the inputs without a value in the rows that were learned from.
+    """
 
     rows: FeatureRows
     features: pd.DataFrame
@@ -39,6 +42,7 @@ class Lesson:
     fitted: Fitted
     artifact: ModelArtifact
     answers: pd.DataFrame
+    unseen_inputs: tuple[str, ...]
 
     def example(self) -> pd.DataFrame:
         """Give five rows of inputs."""
@@ -93,7 +97,13 @@ def learn(
         fitted=fitted,
         artifact=artifact,
         answers=artifact.score(made),
+        unseen_inputs=unseen_of(given.iloc[parts.train]),
     )
+
+
+def unseen_of(learned: pd.DataFrame) -> tuple[str, ...]:
+    """Name the columns without a value."""
+    return tuple(str(name) for name in learned if learned[name].isna().all())
 
 
 def keep_holdout(context: StepContext, rows: pa.Table) -> TableRef:

@@ -60,7 +60,7 @@ def run(
     lesson = learn(context, spec, features, functions=functions, threshold=threshold)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "model"
-        package(spec, lesson, folder, optional=context.model.key)
+        package(spec, lesson, folder, optional=(*context.model.key, *lesson.unseen_inputs))
         profile = reference_profile(context, features, lesson, window=reference_window)
         write_reference(folder, profile)
         answers = answered_holdout(

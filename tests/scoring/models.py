@@ -1,6 +1,7 @@
 """Save small models for the tests of what comes after training."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from sklearn.linear_model import LogisticRegression
@@ -51,11 +52,13 @@ def artifact_of(points, function, *, strength: float = 1.0) -> ModelArtifact:
     )  # fmt: skip
 
 
-def save(artifact: ModelArtifact, folder: Path, points, *, package: str) -> Path:
+def save(
+    artifact: ModelArtifact, folder: Path, points, *, package: str, optional: Sequence[str] = ()
+) -> Path:
     rows = points[artifact.inputs]
     package_model(
         artifact, folder, user_packages=[package], input_example=rows.head(),
-        signature=signature_of(rows, artifact.predict(None, rows)),
+        signature=signature_of(rows, artifact.predict(None, rows), optional=optional),
         requirements=explicit_requirements("sklearn.linear_model.LogisticRegression"),
     )  # fmt: skip
     return folder

@@ -219,4 +219,5 @@ def test_a_column_that_may_be_left_out_is_null(points):
     schema = InputSchema({"seen": "time", "size": "number"}, optional=frozenset({"seen"}))
     assert schema.values(Question(rows=[{"size": 2}])) == [[None, 2]]
     with pytest.raises(DataNotFitError, match="column 'seen' is missing"):
-        schema.values(Question(rows=[{"size": 2}], strict=True))
+        schema.values(Question(rows=[{"size": 2}], strict=True), key=["seen"])
+    assert schema.values(Question(rows=[{"size": 2}], strict=True)) == [[None, 2]]

@@ -14,6 +14,7 @@ from mlops_dagster.scoring.digest import artifact_sha256
 from mlops_dagster.scoring.feature_rows import FeatureRows
 from mlops_dagster.scoring.inputs import as_given
 from mlops_dagster.scoring.loader import open_model
+from mlops_dagster.scoring.questions import schema_of
 from mlops_dagster.stores.mlflow_tracking import MlflowTracking
 from mlops_dagster.stores.tracking import tracked
 from mlops_dagster.train.assets import build_stage
@@ -305,6 +306,7 @@ def test_a_column_that_only_the_newest_rows_have_is_left_out_and_told(
     assert record.outcome is Outcome.PASSED
     assert "Left out until rows that are learned from have a value: 'extra'." in record.because
     model = opened(shop.bench, record)
+    assert schema_of(model).needed() == ["seen", "shop", "size", "kind"]
     rows = as_given(pa.Table.from_pandas(parcels.assign(extra=None), preserve_index=False))
     with_it = rows.assign(extra=1.0 if kind == "number" else "b")
     assert model.predict(rows).equals(model.predict(with_it))

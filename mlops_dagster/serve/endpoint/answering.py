@@ -88,7 +88,7 @@ class Answering:
         routed = self._routed(batch, champion, challenger)
         told: dict[str, _Scored | Exception] = {}
         for role, loaded, asked in routed:
-            told |= score(loaded, asked, role=role)
+            told |= score(loaded, asked, role=role, key=self.key)
         done = [one for one in told.values() if isinstance(one, _Scored)]
         try:
             self.log.append(self._records(done), now=time.monotonic())
@@ -107,7 +107,7 @@ class Answering:
         """Let the challenger score the same rows once they were answered; only the log sees it."""
         challenger = self.live.challenger
         if self.shadow and challenger is not None:
-            told = score(challenger, batch, role="shadow")
+            told = score(challenger, batch, role="shadow", key=self.key)
             done = [one for one in told.values() if isinstance(one, _Scored)]
             self.log.append(self._records(done), now=time.monotonic())
 
@@ -185,13 +185,15 @@ def prediction_id(request: str, at: int) -> str:
     return f"{request}-{at}"
 
 
-def score(loaded: Loaded, batch: Sequence[Asked], *, role: Role) -> dict[str, _Scored | Exception]:
+def score(
+    loaded: Loaded, batch: Sequence[Asked], *, role: Role, key: Sequence[str]
+) -> dict[str, _Scored | Exception]:
     """Score requests at once; when that fails, one by one, so that one bad row fails alone."""
     told: dict[str, _Scored | Exception] = {}
     fitting: list[tuple[Asked, list[list[Any]]]] = []
     for asked in batch:
         try:
-            fitting.append((asked, loaded.schema.values(asked.question)))
+            fitting.append((asked, loaded.schema.values(asked.question, key=key)))
         except DataNotFitError as error:
             told[asked.id] = error
     try:

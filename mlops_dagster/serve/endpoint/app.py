@@ -182,7 +182,7 @@ class Routes:
 
     async def openapi(self, request: Request) -> Response:  # noqa: ARG002
         """Describe the paths, with the model's own columns."""
-        return JSONResponse(describe(self.worker.live, self.worker.settings))
+        return JSONResponse(describe(self.worker.live, self.worker.settings, key=self.worker.key))
 
     async def page(self, request: Request) -> Response:  # noqa: ARG002
         """Show the version, a form and the last minutes."""

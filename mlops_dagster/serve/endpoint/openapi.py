@@ -27,12 +27,12 @@ _REFUSALS = {
 }
 
 
-def describe(live: LiveModel, settings: EndpointSpec) -> dict[str, Any]:
+def describe(live: LiveModel, settings: EndpointSpec, *, key: Sequence[str]) -> dict[str, Any]:
     """Describe the paths in OpenAPI 3.1."""
     champion = live.champion
     schema = champion.schema if champion else InputSchema({})
     example = list(read_example(champion.model.folder).inputs[:1]) if champion else []
-    row = row_schema(schema)
+    row = row_schema(schema, key=key)
     rows: dict[str, Any] = {"type": "array", "items": {"$ref": "#/components/schemas/Row"}}
     rows |= {"maxItems": settings.request_rows}
     answer = {"type": "object", "additionalProperties": True}
@@ -94,12 +94,12 @@ def describe(live: LiveModel, settings: EndpointSpec) -> dict[str, Any]:
     }
 
 
-def row_schema(schema: InputSchema) -> dict[str, Any]:
-    """Describe one row: every column is there, null where it is unknown."""
+def row_schema(schema: InputSchema, *, key: Sequence[str]) -> dict[str, Any]:
+    """Describe one row: its columns, null where they are unknown, and those that it must have."""
     return {
         "type": "object",
         "properties": {name: dict(_TYPES[kind]) for name, kind in schema.kinds.items()},
-        "required": list(schema.kinds),
+        "required": schema.needed(key=key),
         "additionalProperties": True,
     }
 
