@@ -77,7 +77,7 @@ def champion(bench: "Workbench", model: str) -> Fact:
 def endpoint(bench: "Workbench", model: str) -> Fact:
     """Compare what should serve with what the endpoint's workers answer from."""
     from mlops_dagster.clock import wall_now
-    from mlops_dagster.deploy.rollback import ALIVE
+    from mlops_dagster.stores.operations import ALIVE
 
     now, version = wall_now(), bench.registry.by_alias(registry_name(model), "champion")
     told = bench.operations.workers(*split_name(model), since=now - SILENT)

@@ -10,11 +10,8 @@ from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.deploy.moves import Order, champion_of, changes, move_champion
 from mlops_dagster.errors import GateRefusedError, StoreError
 from mlops_dagster.records import BARRED_TAG, Move
-from mlops_dagster.stores.operations import Worker
+from mlops_dagster.stores.operations import ALIVE, Worker
 from mlops_dagster.workbench import Workbench
-
-ALIVE = timedelta(seconds=15)
-"""A worker that has not told of itself for so long is taken for gone."""
 
 
 def roll_back(

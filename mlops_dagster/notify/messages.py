@@ -17,6 +17,7 @@ WHAT = {
     "slice_drift": "its answers drifted in a slice",
     "estimated_performance": "its estimated quality fell",
     "endpoint_health": "its live answers are not well",
+    "endpoint_down": "its endpoint is down, or does not follow",
     "feature_skew": "it is asked with other features than the lake gives",
     "failed_check": "a check of its data failed",
     "overdue": "nobody looked at it for too long",

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from mlops_dagster.clock import wall_now
 from mlops_dagster.declaration import ModelIdentity
-from mlops_dagster.errors import MlopsError
+from mlops_dagster.errors import MlopsError, StoreError
 from mlops_dagster.notify.channels import send
+from mlops_dagster.notify.endpoint import ENDPOINT_DOWN, PATIENCE, REMEMBERED, endpoint_sighting
 from mlops_dagster.notify.incidents import Sighting, overdue, sightings
 from mlops_dagster.notify.messages import Message, message_of
 from mlops_dagster.notify.spec import Channel, NotifySpec
@@ -15,6 +17,7 @@ from mlops_dagster.records import NOUNS, Finding
 from mlops_dagster.stores.accepted import accepted_record
 from mlops_dagster.stores.incidents import Incident
 from mlops_dagster.stores.operations import FindingFilter
+from mlops_dagster.stores.registry import CHAMPION
 from mlops_dagster.workbench import Workbench
 
 _LOG = logging.getLogger(__name__)
@@ -62,9 +65,22 @@ def seen(bench: Workbench, one: Told, *, now: datetime) -> Iterator[Sighting]:
     for sight in sightings(failed, ("failed_check",)):
         yield replace(sight, wrong=any(not is_mended(bench, check) for check in failed))
     looks = [look.at for look in found(bench, one.model, "data_age")]
+    yield endpoint(bench, one.model)
     late = overdue(max(looks, default=None), now=now, limit=one.silence)
     if late:
         yield late
+
+
+def endpoint(bench: Workbench, model: ModelIdentity) -> Sighting:
+    """Look at the endpoint's workers. Without the registry nobody knows what should serve."""
+    now = wall_now()
+    workers = bench.operations.workers(model.name, model.segment, since=now - REMEMBERED)
+    try:
+        champion = bench.registry.by_alias(model.registered_name, CHAMPION) if workers else None
+    except StoreError as error:
+        _LOG.warning("%s: what should serve is not known: %s", model.address, error)
+        champion = None
+    return endpoint_sighting(workers, serves=champion.version if champion else None, now=now)
 
 
 def found(bench: Workbench, model: ModelIdentity, *signals: str) -> list[Finding]:
@@ -93,12 +109,20 @@ def deliver(bench: Workbench, one: Told) -> list[str]:
     # Two processes that deliver at once would tell everything twice.
     with bench.operations.hold(f"lock:{model.address}/notify", holder="notify"):
         for incident in store.untold(model.name, model.segment):
+            if is_young(bench, incident):
+                continue
             message = written(bench, one, incident)
             failed = [said for channel in one.spec.channels if (said := _try(channel, message))]
             if not failed:
                 store.told(incident, state=message.state)
             problems += failed
     return problems
+
+
+def is_young(bench: Workbench, incident: Incident) -> bool:
+    """Tell whether an incident may be over by itself in a moment."""
+    since = bench.clock.now() - incident.opened_at
+    return incident.kind == ENDPOINT_DOWN and incident.closed_at is None and since < PATIENCE
 
 
 def _try(channel: Channel, message: Message) -> str:

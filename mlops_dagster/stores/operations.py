@@ -23,6 +23,10 @@ class Pointer:
     serial: int
 
 
+ALIVE = timedelta(seconds=15)
+"""A worker that has not told of itself for so long is taken for gone."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
     """One process that answers for a model, as it told last. `seen_at` is the wall clock's."""

@@ -2,62 +2,18 @@
 
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from pydantic import ValidationError
 
-from mlops_dagster.clock import ReplayClock
-from mlops_dagster.declaration import ModelIdentity, Task
 from mlops_dagster.errors import MissingExtraError
 from mlops_dagster.notify.channels import send
 from mlops_dagster.notify.messages import message_of
-from mlops_dagster.notify.run import Told, deliver, watch
+from mlops_dagster.notify.run import watch
 from mlops_dagster.notify.spec import NotifySpec
-from mlops_dagster.records import Finding, Move, Outcome
-from mlops_dagster.workbench import Workbench
-
-NOW = datetime(2026, 3, 1, tzinfo=UTC)
-MODEL = ModelIdentity(name="churn", task=Task.BINARY, target="left")
-HOOK = {"kind": "webhook", "url_variable": "CHURN_HOOK"}
-
-
-class Scene:
-    """A model with findings, and people who are told."""
-
-    def __init__(self, home, **spec) -> None:
-        self.clock = ReplayClock(home / "clock")
-        self.clock.set(NOW)
-        self.bench = Workbench(home=home, clock=self.clock)
-        declared = NotifySpec.model_validate({"channels": [HOOK], **spec})
-        self.one = Told(model=MODEL, spec=declared, silence=timedelta(days=2))
-
-    def find(
-        self, signal="prediction_drift", *, outcome=Outcome.REFUSED, week=0, subject="p", **more
-    ):
-        finding = Finding(
-            model="churn", segment="all", signal=signal, subject=subject, outcome=outcome, value=0.3,
-            limit=0.1, rows=900, window_start=None, window_end=NOW + timedelta(weeks=week),
-            at=self.clock.now(), because=f"{subject}: W1 0.3 sd, limit 0.1 sd, n=900.",
-        )  # fmt: skip
-        self.bench.operations.add_findings([replace(finding, **more)])
-
-    def look(self) -> list[str]:
-        watch(self.bench, self.one)
-        return deliver(self.bench, self.one)
-
-    def promote(self) -> None:
-        self.bench.operations.open_move(
-            Move(model="churn", segment="all", registered_name="churn", from_version=None,
-                 to_version="3", who="ada", why="better", kind="promotion", state="done", at=NOW,
-                 recorded_at=NOW)
-        )  # fmt: skip
-
-
-@pytest.fixture
-def scene(tmp_path, webhook, monkeypatch):
-    monkeypatch.setenv("CHURN_HOOK", f"http://127.0.0.1:{webhook.server_port}/secret-path")
-    return Scene(tmp_path)
+from mlops_dagster.records import Outcome
+from tests.notify.conftest import HOOK, MODEL, NOW, Scene
 
 
 def test_TE11_an_incident_is_told_once_and_once_more_when_it_is_over(scene, webhook):
