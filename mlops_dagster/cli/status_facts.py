@@ -143,20 +143,18 @@ def challenger(bench: "Workbench", model: str) -> Fact:
         return Fact(label="challenger", text="none", values={"version": None})
     state, word = word_on(version)
     step, barred = step_of(version), version.tags.get(BARRED_TAG, "")
-    held = version.tags.get(WAITS_TAG, "")
     part = f", answers {step.share:.0%} of the keys since {minute(step.began)}" if step else ""
     put_back = f", was rolled back: {barred}" if barred else ""
     approve = f'mlops-dagster approve {model} --version {version.version} --why "..."'
     deploy = f"mlops-dagster run {model} --job deploy"
-    approved = f", approved by {word.who or 'a tag in MLflow'}, waits for deploy: {deploy}"
-    waits = ""
+    held, waits = version.tags.get(WAITS_TAG, ""), ""
     if state == "approved":
-        waits = approved
+        waits = f", approved by {word.who or 'a tag in MLflow'}, waits for deploy: {deploy}"
     elif state == "pending" or held:
-        waits = f", waits for a person: {approve}"
+        waits = f", waits for a person: {approve}" + (f". {held}" if held else "")
     return Fact(
         label="challenger",
-        text=f"version {version.version}{part}{put_back}{waits}{held and f'. {held}'}",
+        text=f"version {version.version}{part}{put_back}{waits}",
         values={
             "version": version.version,
             "approval": state,

@@ -1,38 +1,40 @@
-"""What a version would ask of the callers besides what they send now."""
+"""What a version would ask of the callers besides what they must send now."""
 
-from mlops_dagster.deploy.rollback import workers_of
+from datetime import timedelta
+
+from mlops_dagster.clock import wall_now
 from mlops_dagster.deploy.spec import DeploySpec
 from mlops_dagster.errors import StoreError
-from mlops_dagster.scoring.loader import load_verified
-from mlops_dagster.scoring.questions import schema_of
+from mlops_dagster.scoring.questions import needed_of
 from mlops_dagster.stores.registry import ModelVersion
 from mlops_dagster.workbench import StepContext
 
+LATELY = timedelta(hours=1)
+"""An endpoint that answered so lately has callers, whether or not it starts again just now."""
 
-def asks_for_more(
+
+def say_what_more_is_asked(
     context: StepContext, spec: DeploySpec, version: ModelVersion, champion: str | None
-) -> str:
-    """Name the columns that a version needs of every row and the champion does not; empty when none.
+) -> tuple[str, str]:
+    """Say which columns a version needs of every row and the champion does not, and what is not known.
 
-    Where nobody asks (no champion, or no endpoint), nobody is to be told.
+    Both are empty where nothing more is asked, or nobody asks: no champion, no endpoint.
     """
-    asked = spec.target.kind != "local" or workers_of(context.bench, context.model)
-    if champion in {None, version.version} or not asked:
-        return ""
-    before = context.bench.registry.version(version.name, str(champion))
+    model, registry = context.model, context.bench.registry
+    since = wall_now() - LATELY
+    answers = context.bench.operations.workers(model.name, model.segment, since=since)
+    nobody = spec.target.kind == "local" and not answers
+    if nobody or champion is None or champion == version.version:
+        return "", ""
     try:
-        more = [name for name in needed(context, version) if name not in needed(context, before)]
+        before = needed_of(registry.download(registry.version(version.name, champion)))
+        after = needed_of(registry.download(version))
     except StoreError as error:
-        context.log.warning("What callers must send was not compared: %s", error)
-        return ""
+        return "", f"What callers must send was not compared: {error}"
+    more = [name for name in after if name not in before]
     if not more:
-        return ""
+        return "", ""
     return (
-        f"Callers must send {', '.join(map(repr, more))} from this version on, null where it is unknown; "
-        f"version {champion} does not ask for it. Have them send it first: it is left aside until then."
-    )
-
-
-def needed(context: StepContext, version: ModelVersion) -> list[str]:
-    """Name the columns that a version needs of every row."""
-    return schema_of(load_verified(context.bench.registry, version)).needed()
+        f"Callers must send {', '.join(map(repr, more))} from version {version.version} on, null where "
+        f"unknown. Version {champion} ignores what it does not know, so they may send it before."
+    ), ""

@@ -31,6 +31,7 @@ class Standing:
     approved_why: str = ""
     barred: str = ""
     held: str = ""
+    unknown: str = ""
     in_steps: bool = False
     canary_passed: str = ""
 
@@ -64,16 +65,14 @@ def _rule(standing: Standing) -> Ruling:
                 f"but {_named(standing.champion)} serves now. Evaluate it again."
             ),
         )
-    if by_hand(standing) and standing.approval != "approved":
-        why = f"Version {standing.candidate} waits for an approval."
-        return Ruling(action="wait", because=f"{standing.held} {why}".strip())
-    if by_hand(standing):
+    if by_hand(standing) and standing.approval == "approved":
         why = f"Approved by {standing.approved_by or 'unknown'}: {standing.approved_why or 'no reason given'}"
         return Ruling(action="move", because=why)
-    return Ruling(
-        action="move",
-        because=f"Version {standing.candidate} passed every gate against {_named(standing.champion)}.",
-    )
+    if by_hand(standing):
+        why = f"Version {standing.candidate} waits for an approval."
+        return Ruling(action="wait", because=f"{standing.held} {why}".strip())
+    passed = f"Version {standing.candidate} passed every gate against {_named(standing.champion)}."
+    return Ruling(action="move", because=f"{passed} {standing.unknown}".strip())
 
 
 def by_hand(standing: Standing) -> bool:

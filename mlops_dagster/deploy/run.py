@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from mlops_dagster.deploy.approval import APPROVAL, word_on
 from mlops_dagster.deploy.canary import first_step, sentence, set_step, step_of
-from mlops_dagster.deploy.contract import asks_for_more
+from mlops_dagster.deploy.contract import say_what_more_is_asked
 from mlops_dagster.deploy.moves import Order, champion_lock, champion_of, move_champion, settle
 from mlops_dagster.deploy.parity import Ways, prove_parity
 from mlops_dagster.deploy.rollback import held_since, workers_of
@@ -22,6 +22,7 @@ from mlops_dagster.records import (
     RegisteredVersion,
     Shown,
 )
+from mlops_dagster.stores.registry import ModelVersion
 from mlops_dagster.workbench import StepContext
 
 
@@ -40,13 +41,13 @@ def run(
     bench, model = context.bench, context.model
     with bench.operations.hold(champion_lock(model), holder=f"{context.run_id}/deployment"):
         settle(bench, model)
-    standing = standing_of(context, spec, registered)
+    version = bench.registry.version(registered.registered_name, registered.version)
+    standing = standing_of(context, spec, registered, version)
     if why := context.config.get("follow"):
         return follow_alias(context, spec, registered, standing, why=why)
-    ruling = rule(standing)
+    standing, ruling = ruled(context, spec, standing, version)
     checks = [unchanged_check(ruling)]
     if ruling.action in {"move", "canary"} and ways is not None:
-        version = bench.registry.version(registered.registered_name, registered.version)
         proof = prove_parity(context, spec.parity, version, ways=ways)
         checks.append(proof)
         if proof.outcome is Outcome.REFUSED:
@@ -60,36 +61,46 @@ def run(
         # Nothing but this step tells a foreign target what the alias says.
         said = follow(context, spec, standing.candidate)
         checks.append(Check(name=LOADS, outcome=Outcome.PASSED, because=said))
-    say_why_it_waits(context, registered, standing.held if ruling.action == "wait" else "")
+    say_why_it_waits(context, version, standing.held if ruling.action == "wait" else "")
     return deployment(context, registered, standing, ruling, tuple(checks))
 
 
-def say_why_it_waits(context: StepContext, registered: RegisteredVersion, held: str) -> None:
+def ruled(
+    context: StepContext, spec: DeploySpec, standing: Standing, version: ModelVersion
+) -> tuple[Standing, Ruling]:
+    """Rule on a version that may serve only with what its callers would have to send besides in view."""
+    ruling = rule(standing)
+    if ruling.action in {"keep", "refuse"} or standing.approval == "approved":
+        return standing, ruling
+    more, unknown = say_what_more_is_asked(context, spec, version, standing.champion)
+    held = " ".join(filter(None, [held_since(context.bench, context.model), more]))
+    standing = replace(standing, held=held, unknown=unknown)
+    return standing, rule(standing)
+
+
+def say_why_it_waits(context: StepContext, version: ModelVersion, held: str) -> None:
     """Tell on the version why its promotion is held, for MLflow and `status`; nothing once it is not."""
-    registry = context.bench.registry
-    version = registry.version(registered.registered_name, registered.version)
     if version.tags.get(WAITS_TAG, "") != held:
-        registry.set_tags(version.name, version.version, {WAITS_TAG: held})
+        context.bench.registry.set_tags(version.name, version.version, {WAITS_TAG: held})
 
 
-def standing_of(context: StepContext, spec: DeploySpec, registered: RegisteredVersion) -> Standing:
+def standing_of(
+    context: StepContext, spec: DeploySpec, registered: RegisteredVersion, version: ModelVersion
+) -> Standing:
     """Gather what the rules judge."""
     bench = context.bench
-    version = bench.registry.version(registered.registered_name, registered.version)
     state, word = word_on(version)
     step = step_of(version)
-    champion = champion_of(bench, context.model)
-    more = asks_for_more(context, spec, version, champion) if spec.promotion == "automatic" else ""
     return Standing(
         candidate=registered.version,
-        champion=champion,
+        champion=champion_of(bench, context.model),
         judged_against=registered.judged_against,
         promotion=spec.promotion,
         approval=state,
         approved_by=word.who,
         approved_why=word.why,
         barred=version.tags.get(BARRED_TAG, ""),
-        held=" ".join(filter(None, [held_since(bench, context.model), more])),
+        held=held_since(bench, context.model) or version.tags.get(WAITS_TAG, ""),
         in_steps=spec.canary is not None and bool(workers_of(bench, context.model)),
         canary_passed=step.passed if step else "",
     )

@@ -142,6 +142,7 @@ def score(
         context.model,
         training_rows(context, trained, features, exam.holdout),
         exam.holdout,
+        columns=exam.candidate.columns,
         texts=exam.candidate.artifact.texts,
         labels=exam.labels,
     )
@@ -224,7 +225,7 @@ def view_of(exam: Exam, scores: Scores) -> View:
         slice_metric=metric,
         importances=importances(
             exam.candidate.artifact,
-            exam.holdout.features(),
+            exam.holdout.features(exam.candidate.columns),
             exam.truth,
             metric=metric,
             labels=exam.labels,

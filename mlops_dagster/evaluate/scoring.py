@@ -79,15 +79,19 @@ def baselines(
     train: FeatureRows,
     holdout: FeatureRows,
     *,
+    columns: Sequence[str],
     texts: Sequence[str],
     labels: Sequence[Any],
 ) -> dict[str, Answers]:
-    """Fit a dummy and a linear model on at most 20 000 training rows; answer the holdout."""
+    """Fit a dummy and a linear model on at most 20 000 training rows; answer the holdout.
+
+    `columns` are the features that the candidate learned from, `texts` those that are no numbers.
+    """
     classifies = model.task.is_classification
     chosen = some_rows(train.column(model.target), classifies=classifies)
     few = FeatureRows(table=train.table.take(chosen))
     known, asked = (
-        bounded(estimator_input(rows.features(), texts), texts) for rows in (few, holdout)
+        bounded(estimator_input(rows.features(columns), texts), texts) for rows in (few, holdout)
     )
     truth = few.column(model.target).to_numpy()
     with warnings.catch_warnings():

@@ -10,6 +10,7 @@ from mlops_dagster.records import (
     ACCELERATOR_TAG,
     JSON,
     SERVING_TAG,
+    WAITS_TAG,
     Check,
     Evaluation,
     Outcome,
@@ -128,14 +129,19 @@ def put_version(
 
 
 def point_challenger(context: StepContext, version: ModelVersion, *, accepted: bool) -> None:
-    """Point the alias at an accepted version; a refused one does not keep it."""
+    """Point the alias at an accepted version; a refused one does not keep it.
+
+    The version that it leaves waits for nothing any more.
+    """
     registry = context.bench.registry
+    pointed = registry.by_alias(version.name, CHALLENGER)
+    same = pointed is not None and pointed.version == version.version
     if accepted:
         registry.set_alias(version.name, CHALLENGER, version.version)
-        return
-    pointed = registry.by_alias(version.name, CHALLENGER)
-    if pointed and pointed.version == version.version:
+    elif same:
         registry.delete_alias(version.name, CHALLENGER)
+    if accepted and pointed and not same and pointed.tags.get(WAITS_TAG):
+        registry.set_tags(pointed.name, pointed.version, {WAITS_TAG: ""})
 
 
 def registered(

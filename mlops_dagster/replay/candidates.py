@@ -31,7 +31,7 @@ from mlops_dagster.scoring.artifact import ModelArtifact
 from mlops_dagster.scoring.feature_rows import FeatureRows
 from mlops_dagster.spec import LifecycleSpec
 from mlops_dagster.train.estimator import texts_of
-from mlops_dagster.train.fitting import fit
+from mlops_dagster.train.fitting import Fitted, fit
 from mlops_dagster.train.learning import judged_answers
 from mlops_dagster.train.splitting import split_rows
 
@@ -98,16 +98,17 @@ class Trainer:
             parts = parts.alone()
         made = history.features.iloc[places].reset_index(drop=True)
         fitted = fit(model, spec.train, made, about[model.target].to_pandas(), parts=parts)
+        made = made[fitted.columns]
         artifact = ModelArtifact(
             functions=[],
-            inputs=list(made.columns),
-            columns=list(made.columns),
+            inputs=fitted.columns,
+            columns=fitted.columns,
             pipeline=fitted.pipeline,
             task=model.task,
             labels=fitted.labels,
             texts=texts_of(made),
         )
-        answers = artifact.score(history.features)
+        answers = artifact.score(history.features[fitted.columns])
         held = places[parts.holdout]
         times = about[str(model.event_time)]
         window = spec.monitor.reference_window
@@ -129,7 +130,7 @@ class Trainer:
                 predictions=predictions,
                 rows=len(places),
             ),
-            rivals=self._rivals(places, parts.train, held, fitted.labels),
+            rivals=self._rivals(places, parts.train, held, fitted),
             cpu_s=time.process_time() - began,
         )
 
@@ -160,7 +161,7 @@ class Trainer:
         return reference_of(as_table(made), none, event_times=times, window=window).features
 
     def _rivals(
-        self, places: Places, train: Places, held: Places, labels: list[Any]
+        self, places: Places, train: Places, held: Places, fitted: Fitted
     ) -> dict[str, dict[str, float]]:
         if not any(gate.kind in {"beats_dummy", "beats_simple"} for gate in self._gates):
             return {}
@@ -170,12 +171,13 @@ class Trainer:
             history.model,
             FeatureRows(table=table.take(pa.array(places[train]))),
             FeatureRows(table=table.take(pa.array(held))),
-            texts=texts_of(history.features),
-            labels=labels,
+            columns=fitted.columns,
+            texts=texts_of(history.features[fitted.columns]),
+            labels=fitted.labels,
         )
         names = metrics_for(history.model.task)
         truth = history.truth[held]
-        return {name: quality(names, truth, one, labels) for name, one in found.items()}
+        return {name: quality(names, truth, one, fitted.labels) for name, one in found.items()}
 
     def _quality(self, one: Candidate, places: Places) -> dict[str, float]:
         answers = answers_of(one.answers.iloc[places])

@@ -49,6 +49,9 @@ class ModelArtifact:
     def features(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Make the feature columns of rows, in the rows' order, on an index from 0."""
         made = rows.reindex(columns=self.inputs).reset_index(drop=True)
+        for name in self.inputs:
+            if name not in rows and name not in (*self.times, *self.numbers):
+                made[name] = pd.Series([None] * len(made), dtype=object)
         for name in self.times:
             made[name] = pd.to_datetime(made[name], utc=True, format="ISO8601")
         for name in self.numbers:

@@ -1,5 +1,6 @@
 """The tables `features` and `holdout`, read: inputs, feature columns, target."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from mlops_dagster.records import TableRef
+from mlops_dagster.scoring.inputs import as_given
 from mlops_dagster.stores.tables import TableStore
 
 PREFIX = "f__"
@@ -23,16 +25,17 @@ class FeatureRows:
         """Load the exact rows."""
         return cls(table=tables.read(ref.name, version=ref.version))
 
-    def features(self) -> pd.DataFrame:
-        """Give the feature columns under their own names."""
+    def features(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Give the feature columns under their own names; all, or those that a model learned from."""
         names = [name for name in self.table.column_names if name.startswith(PREFIX)]
+        if columns is not None:
+            names = [PREFIX + name for name in columns]
         frame: pd.DataFrame = self.table.select(names).to_pandas()
         return frame.rename(columns=lambda name: name.removeprefix(PREFIX))
 
     def inputs(self, names: list[str]) -> pd.DataFrame:
-        """Give the columns that the model is given."""
-        frame: pd.DataFrame = self.table.select(names).to_pandas()
-        return frame
+        """Give inputs as a model is given them."""
+        return as_given(self.table.select(names))
 
     def column(self, name: str) -> "pd.Series[Any]":
         """Give one column."""

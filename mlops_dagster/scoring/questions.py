@@ -4,13 +4,15 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from mlops_dagster.errors import DataNotFitError
+from mlops_dagster.errors import DataNotFitError, StoreError, first_line
 from mlops_dagster.scoring.loader import ScoringModel
+from mlops_dagster.stores.mlflow_home import be_quiet
 
 Kind = Literal["number", "time", "boolean", "text"]
 Row = Mapping[str, Any] | Sequence[Any]
@@ -27,13 +29,13 @@ _SHOWN = 60
 class Question:
     """Rows of one caller: mappings by column, or sequences in the order of `columns`.
 
-    A column that the model's signature calls optional may be absent, as in MLflow, and is null then;
-    `strict`: but not the key.
+    A column that the model's signature calls optional may be absent, as in MLflow, and is null then. With
+    `key_wanted` the key may not.
     """
 
     rows: Sequence[Row]
     columns: Sequence[str] | None = None
-    strict: bool = False
+    key_wanted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +46,16 @@ class InputSchema:
     optional: frozenset[str] = frozenset()
 
     def needed(self, *, key: Collection[str] = ()) -> list[str]:
-        """Name the columns that a row must have: all but the optional ones, of which `key` is wanted."""
+        """Name the columns that a row must have: all that are not optional, and `key`."""
         return [name for name in self.kinds if name not in self.optional or name in key]
 
     def values(self, question: Question, *, key: Collection[str] = ()) -> list[list[Any]]:
         """Order each row's values as the model's inputs, absent ones null.
 
-        A strict question wants `key` too. Raises: DataNotFitError naming the row and the column that does not fit.
+        `key` is what such a question wants. Rows without names may lack optional columns at the end.
+        Raises: DataNotFitError naming the row and the column that does not fit.
         """
-        names, needed = list(self.kinds), self.needed(key=key if question.strict else ())
+        names, needed = list(self.kinds), self.needed(key=key if question.key_wanted else ())
         if question.columns is None and question.rows and not isinstance(question.rows[0], Mapping):
             return [self._positional(at, row) for at, row in enumerate(question.rows)]
         rows = question.rows
@@ -86,13 +89,15 @@ class InputSchema:
         if not isinstance(row, list):
             message = f"Row {at} is {_told(row)}; needed is a list of values."
             raise DataNotFitError(message)
-        if len(row) != len(self.kinds):
+        names = list(self.kinds)
+        left_out = names[len(row) :]
+        if len(row) > len(names) or not self.optional.issuperset(left_out):
             message = (
-                f"Row {at} has {len(row)} values without names; needed are {len(self.kinds)}: "
-                f"{', '.join(self.kinds)}."
+                f"Row {at} has {len(row)} values without names; needed are {len(names)}: "
+                f"{', '.join(names)}."
             )
             raise DataNotFitError(message)
-        return row
+        return [*row, *(None for _ in left_out)]
 
     def _refuse_absent(self, at: int, row: Mapping[str, Any], *, needed: Sequence[str]) -> None:
         absent = [name for name in needed if name not in row]
@@ -123,6 +128,26 @@ class InputSchema:
                     f"Row {at}: column {name!r} is {_told(value)}; needed is {WORDS[kind]} or null."
                 )
         return f"Column {name!r} does not fit: needed is {WORDS[kind]} or null. {error}"
+
+
+def needed_of(folder: Path) -> list[str]:
+    """Name the columns that each row must have, from a model's signature; nothing is unpickled.
+
+    Raises: StoreError when the folder holds no model of MLflow, or one without a signature.
+    """
+    be_quiet()
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import Model
+
+    try:
+        signature = Model.load(str(folder)).signature
+    except (MlflowException, OSError) as error:
+        message = f"{folder} holds no model that can be read: {first_line(error)}"
+        raise StoreError(message) from error
+    if signature is None or signature.inputs is None:
+        message = f"The model at {folder} has no signature. Register one that has."
+        raise StoreError(message)
+    return [one.name for one in signature.inputs if one.required]
 
 
 def schema_of(model: ScoringModel) -> InputSchema:

@@ -60,13 +60,20 @@ def _texts(values: pd.Series, *, before: str) -> pa.Array:
 def _each_told(values: Any) -> pa.Array:
     """Write different values, none of them null; times in UTC at once, since most rows have their own."""
     if isinstance(values.dtype, pd.DatetimeTZDtype) and str(values.dtype.tz) == "UTC":
-        times = pa.array(values.as_unit("us")).cast(pa.timestamp("us")).cast(pa.string())
-        lengths = pc.binary_length(times)
-        if values.unit != "ns" and pc.all(pc.equal(lengths, _TIME_LETTERS)).as_py():
-            parted = pc.binary_replace_slice(times, 10, 11, "T")
-            whole = pc.replace_substring(parted, ".000000", "")
-            return pc.binary_join_element_wise('"', whole, '+00:00"', "")
+        times = _times_told(values) if values.unit != "ns" else None
+        if times is not None:
+            return times
     return pa.array([json.dumps(_plain(value)) for value in values.tolist()], pa.string())
+
+
+def _times_told(values: Any) -> pa.Array | None:
+    """Write times in UTC; None where one is of no year between 1 and 9999."""
+    times = pa.array(values.as_unit("us")).cast(pa.timestamp("us")).cast(pa.string())
+    if not pc.all(pc.equal(pc.binary_length(times), _TIME_LETTERS)).as_py():
+        return None
+    parted = pc.binary_replace_slice(times, 10, 11, "T")
+    whole = pc.replace_substring(parted, ".000000", "")
+    return pc.binary_join_element_wise('"', whole, '+00:00"', "")
 
 
 def decode_inputs(texts: Sequence[str], model: "ScoringModel") -> pd.DataFrame:
@@ -78,6 +85,9 @@ def decode_inputs(texts: Sequence[str], model: "ScoringModel") -> pd.DataFrame:
 def typed_like(rows: pd.DataFrame, model: "ScoringModel") -> pd.DataFrame:
     """Give columns the types that the model reads them as; columns that it does not know are dropped."""
     typed = rows.reindex(columns=model.inputs)
+    known = {*rows.columns, *model.artifact.numbers, *model.artifact.times}
+    for name in [one for one in model.inputs if one not in known]:
+        typed[name] = pd.Series([None] * len(typed), index=typed.index, dtype=object)
     for name in model.artifact.numbers:
         typed[name] = pd.to_numeric(typed[name]).astype("float64")
     for name in model.artifact.times:

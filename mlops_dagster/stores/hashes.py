@@ -35,7 +35,7 @@ _STEPS = (
 _SHIFT = np.uint64(32)
 _ZEROS = pa.array([bytes(count) for count in range(_WORD)], pa.large_binary())
 _BLAKE = hashlib.blake2b(digest_size=16)
-_NOTHING_BETWEEN = pa.scalar(b"", pa.large_binary())
+_NOTHING = pa.scalar(b"", pa.large_binary())
 
 
 def hash_each(values: pa.Array | pa.ChunkedArray) -> Words:
@@ -93,16 +93,19 @@ def mostly_differ(values: pa.Array | pa.ChunkedArray) -> bool:
 def _hashed(column: pa.Array, lengths: Places) -> Words:
     """Hash values together: the first words of all, then the second ones of those that have them."""
     states = [lengths.astype(np.uint64) * factor + sum_ for factor, sum_ in _SEEDS]
-    counts = np.where(lengths > LONG, 0, -(-lengths // _WORD))
+    if (long := lengths > LONG).any():
+        column = pc.if_else(pa.array(long), _NOTHING, column)  # nobody copies what is not read
+        lengths = np.where(long, 0, lengths)
+    counts = -(-lengths // _WORD)
     words, places = _words(column, lengths)
-    both = int(counts.min())
+    shared = int(counts.min())
     scratch = np.empty((2, len(lengths)), np.uint64)
-    for _ in range(both):
+    for _ in range(shared):
         taken = words.take(places)
         for lane, state in enumerate(states):
             _take_in(state, taken, lane, scratch)
         places += 1
-    for at in range(both, int(counts.max())):
+    for at in range(shared, int(counts.max())):
         live = np.flatnonzero(counts > at)
         taken = words.take(places[live])
         places += 1
@@ -114,16 +117,15 @@ def _hashed(column: pa.Array, lengths: Places) -> Words:
 
 
 def _words(column: pa.Array, lengths: Places) -> tuple[Words, Places]:
-    """Give the words of all values, and the place of each one's first: zeros fill up its last one.
+    """Give the words of all values, and the place of each one's first; zeros fill up its last one.
 
     A copy, since words that start at any byte are gathered twice as slowly.
     """
     zeros = _ZEROS.take(pa.array(-lengths % _WORD))
-    padded = pc.binary_join_element_wise(column, zeros, _NOTHING_BETWEEN)
+    padded = pc.binary_join_element_wise(column, zeros, _NOTHING)
     _, ends, content = padded.buffers()
     words = np.frombuffer(content or b"", "<u8")
-    starts = np.frombuffer(ends, np.int64)[padded.offset : padded.offset + len(padded)]
-    return words, starts // _WORD
+    return words, np.frombuffer(ends, np.int64)[: len(padded)] // _WORD
 
 
 def _take_in(state: Words, taken: Words, lane: int, scratch: Words) -> None:

@@ -17,13 +17,17 @@ from mlops_dagster.train.splitting import Parts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """A fitted pipeline, its classes, its answers on the holdout, and the features it is blind to."""
+    """A pipeline fitted on `columns`, its classes, and its answers on the holdout.
+
+    `unseen` are the features without a value in the rows that it was fitted on: it is blind to them.
+    """
 
     pipeline: Any
+    columns: list[str]
     labels: list[Any]
     answers: pd.DataFrame
     metrics: dict[str, float]
-    unseen: tuple[str, ...] = ()
+    unseen: list[str]
 
 
 def fit(
@@ -39,42 +43,50 @@ def fit(
 
     Raises: DataNotFitError when there is none, or with what the estimator said.
     """
-    known = estimator_input(features, texts_of(features))
-    learned, truth = known.iloc[parts.train], target.to_numpy()
-    seen = learned.notna().any()
-    if not seen.any():
-        message = f"{model.address}/train: no feature has a value in the {len(learned):,} rows to learn from."
+    unseen = unseen_of(features, parts.train)
+    used = features.drop(columns=unseen)
+    texts, truth = texts_of(used), target.to_numpy()
+    if not len(used.columns):
+        message = (
+            f"{model.address}/train: no feature has a value in the {len(parts.train):,} rows to learn from. "
+            "Widen train.window, or wait for rows that have one."
+        )
         raise DataNotFitError(message)
-    pipeline = make_pipeline(
-        make_estimator(spec, model.task), features.loc[:, seen.to_numpy()], spec.encode
-    )
+    pipeline = make_pipeline(make_estimator(spec, model.task), used, spec.encode)
+    known = estimator_input(used, texts)
     try:
-        pipeline.fit(learned, truth[parts.train])
+        pipeline.fit(known.iloc[parts.train], truth[parts.train])
     except ValueError as error:
         message = (
             f"{model.address}/train: {spec.estimator} cannot be fitted on {len(parts.train):,} rows: "
             f"{first_line(error)}"
         )
         raise DataNotFitError(message) from error
+    columns = list(used.columns)
     labels = pipeline.classes_.tolist() if model.task.is_classification else []
     answers = ModelArtifact(
         functions=[],
-        inputs=list(features.columns),
-        columns=list(features.columns),
+        inputs=columns,
+        columns=columns,
         pipeline=pipeline,
         task=model.task,
         labels=labels,
-        texts=texts_of(features),
+        texts=texts,
         threshold=threshold,
     ).score(known.iloc[parts.holdout])
-    metrics = quality(model, truth[parts.holdout], answers, labels)
     return Fitted(
         pipeline=pipeline,
+        columns=columns,
         labels=labels,
         answers=answers,
-        metrics=metrics,
-        unseen=tuple(map(str, seen.index[~seen])),
+        metrics=quality(model, truth[parts.holdout], answers, labels),
+        unseen=unseen,
     )
+
+
+def unseen_of(frame: pd.DataFrame, learned: np.ndarray) -> list[str]:
+    """Name the columns without a value in the rows that are learned from."""
+    return [str(name) for name in frame if not frame[name].notna().to_numpy()[learned].any()]
 
 
 def quality(

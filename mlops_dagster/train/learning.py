@@ -21,7 +21,7 @@ from mlops_dagster.scoring.functions import resolve_function
 from mlops_dagster.scoring.inputs import as_given, times_of
 from mlops_dagster.stores.content import digest_of_table
 from mlops_dagster.train.estimator import texts_of
-from mlops_dagster.train.fitting import Fitted, fit
+from mlops_dagster.train.fitting import Fitted, fit, unseen_of
 from mlops_dagster.train.spec import TrainSpec
 from mlops_dagster.train.splitting import Parts, judge_apart, split_rows
 from mlops_dagster.workbench import StepContext
@@ -42,7 +42,7 @@ class Lesson:
     fitted: Fitted
     artifact: ModelArtifact
     answers: pd.DataFrame
-    unseen_inputs: tuple[str, ...]
+    unseen_inputs: list[str]
 
     def example(self) -> pd.DataFrame:
         """Give five rows of inputs."""
@@ -76,10 +76,11 @@ def learn(
     made, about = rows.features(), rows.others()
     given = rows.inputs(list(features.inputs))
     fitted = fit(model, spec, made, rows.column(model.target), parts=parts, threshold=threshold)
+    made = made[fitted.columns]
     artifact = ModelArtifact(
         functions=[resolve_function(path) for path in functions],
         inputs=features.inputs,
-        columns=list(features.columns),
+        columns=fitted.columns,
         pipeline=fitted.pipeline,
         task=model.task.value,
         labels=fitted.labels,
@@ -97,13 +98,8 @@ def learn(
         fitted=fitted,
         artifact=artifact,
         answers=artifact.score(made),
-        unseen_inputs=unseen_of(given.iloc[parts.train]),
+        unseen_inputs=unseen_of(given, parts.train),
     )
-
-
-def unseen_of(learned: pd.DataFrame) -> tuple[str, ...]:
-    """Name the columns without a value."""
-    return tuple(str(name) for name in learned if learned[name].isna().all())
 
 
 def keep_holdout(context: StepContext, rows: pa.Table) -> TableRef:

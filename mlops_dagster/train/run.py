@@ -210,11 +210,11 @@ def record(
 
 
 def unseen_told(lesson: Lesson) -> str:
-    """Name the features that the model is blind to: a column that came to the source of late."""
+    """Name the features that no row learned from has a value of, such as a new column's."""
     if not lesson.fitted.unseen:
         return ""
     named = ", ".join(map(repr, lesson.fitted.unseen))
-    return f"Left out until rows that are learned from have a value: {named}."
+    return f"Left out, as no row learned from has a value: {named}."
 
 
 def window_told(spec: TrainSpec, lesson: Lesson) -> str:

@@ -1,10 +1,12 @@
 """A version that wants more columns of the callers waits until somebody says that they send them."""
 
 import itertools
+from datetime import timedelta
 
 import pytest
 
 from mlops_dagster.cli.status_facts import challenger
+from mlops_dagster.clock import wall_now
 from mlops_dagster.deploy.approval import approve
 from mlops_dagster.deploy.moves import champion_of
 from mlops_dagster.deploy.run import run
@@ -42,18 +44,36 @@ def test_a_version_that_wants_another_column_waits_while_an_endpoint_answers(ver
     candidate = wider()
     waits = run(step(versions), DeploySpec(), candidate)
     assert (waits.outcome, champion_of(versions, MODEL)) == (Outcome.NOT_APPLICABLE, "2")
-    assert "Callers must send 'extra' from this version on" in str(waits.waiting_for)
+    assert "Callers must send 'extra' from version 4 on" in str(waits.waiting_for)
     assert "mlops-dagster approve parcels --version 4" in str(waits.waiting_for)
     told = challenger(versions, MODEL.name).text
     assert told.startswith(
         "version 4, waits for a person: mlops-dagster approve parcels --version 4"
     )
-    assert told.endswith("Have them send it first: it is left aside until then.")
+    assert told.endswith("so they may send it before.")
     approve(versions, MODEL, "4", who="ana", why="the client sends it")
+    told = challenger(versions, MODEL.name).text
+    assert told.endswith(
+        "approved by ana, waits for deploy: mlops-dagster run parcels --job deploy"
+    )
     worker(versions, "4")
     assert run(step(versions), DeploySpec(), candidate).version == "4"
     version = versions.registry.version(MODEL.registered_name, "4")
     assert WAITS_TAG not in version.tags
+    assert versions.operations.moves(MODEL.name, "all", state="done")[-1].who == "ana"
+
+
+def test_who_approves_by_hand_is_told_what_callers_must_send(versions, wider):
+    worker(versions, "2", seen_at=wall_now() - timedelta(minutes=5))
+    waits = run(step(versions), DeploySpec(promotion="manual"), wider())
+    assert "Callers must send 'extra'" in str(waits.waiting_for)
+
+
+def test_a_deployment_by_somebody_else_has_callers_always(versions, wider):
+    foreign = DeploySpec.model_validate(
+        {"target": {"kind": "mlflow", "uri": "loopback", "name": "parcels-live"}}
+    )
+    assert "Callers must send 'extra'" in str(run(step(versions), foreign, wider()).waiting_for)
 
 
 def test_where_no_endpoint_answers_it_serves(versions, wider):
@@ -69,5 +89,7 @@ def test_a_champion_whose_files_are_gone_holds_nothing_up(versions, wider):
     worker(versions, "4")
     candidate = wider()
     files = versions.registry.download(versions.registry.version(MODEL.registered_name, "2"))
-    (files / "python_model.pkl").unlink()
-    assert run(step(versions), DeploySpec(), candidate).version == "4"
+    (files / "MLmodel").unlink()
+    done = run(step(versions), DeploySpec(), candidate)
+    assert done.version == "4"
+    assert "What callers must send was not compared" in done.because

@@ -219,5 +219,13 @@ def test_a_column_that_may_be_left_out_is_null(points):
     schema = InputSchema({"seen": "time", "size": "number"}, optional=frozenset({"seen"}))
     assert schema.values(Question(rows=[{"size": 2}])) == [[None, 2]]
     with pytest.raises(DataNotFitError, match="column 'seen' is missing"):
-        schema.values(Question(rows=[{"size": 2}], strict=True), key=["seen"])
-    assert schema.values(Question(rows=[{"size": 2}], strict=True)) == [[None, 2]]
+        schema.values(Question(rows=[{"size": 2}], key_wanted=True), key=["seen"])
+    assert schema.values(Question(rows=[{"size": 2}], key_wanted=True)) == [[None, 2]]
+
+
+def test_rows_without_names_may_lack_what_is_optional_at_the_end():
+    schema = InputSchema({"size": "number", "new": "text"}, optional=frozenset({"new"}))
+    assert schema.values(Question(rows=[[2], [3, "a"]])) == [[2, None], [3, "a"]]
+    for wrong in ([], [2, "a", 1]):
+        with pytest.raises(DataNotFitError, match=r"needed are 2: size, new\."):
+            schema.values(Question(rows=[wrong]))

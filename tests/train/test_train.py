@@ -304,7 +304,7 @@ def test_a_column_that_only_the_newest_rows_have_is_left_out_and_told(
         parcels.assign(extra=values.where(newest)), estimator=estimator, parameters=parameters
     )
     assert record.outcome is Outcome.PASSED
-    assert "Left out until rows that are learned from have a value: 'extra'." in record.because
+    assert "Left out, as no row learned from has a value: 'extra'." in record.because
     model = opened(shop.bench, record)
     assert schema_of(model).needed() == ["seen", "shop", "size", "kind"]
     rows = as_given(pa.Table.from_pandas(parcels.assign(extra=None), preserve_index=False))

@@ -50,7 +50,7 @@ def prediction(body: bytes) -> Question:
     if not isinstance(given, list) or not all(isinstance(row, dict) for row in given):
         message = 'The body must be {"rows": [{"column": value, ...}, ...]}, or one such row.'
         raise DataNotFitError(message)
-    return Question(rows=given, strict=True)
+    return Question(rows=given, key_wanted=True)
 
 
 def _split(given: Any) -> Question:
