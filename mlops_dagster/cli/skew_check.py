@@ -128,9 +128,9 @@ def lake_of(bench: "Workbench", spec: "LifecycleSpec") -> "Lake":
 
 def waiting(bench: "Workbench", spec: "LifecycleSpec") -> str:
     """Say what of the log is not in the table yet; empty when all is."""
-    from mlops_dagster.serve.endpoint.prediction_log import live_segments
+    from mlops_dagster.serve.endpoint.prediction_log import waiting_segments
 
-    left = len(live_segments(bench.serving_log(spec.name, spec.segment)))
+    left = len(waiting_segments(bench.serving_log(spec.name, spec.segment)))
     if not left:
         return ""
     closes = write_duration(spec.serve.endpoint.seal_after)

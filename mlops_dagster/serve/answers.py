@@ -18,10 +18,9 @@ from mlops_dagster.scoring.loader import ScoringModel
 from mlops_dagster.scoring.rows import input_texts, typed_like
 from mlops_dagster.stores.hashes import blake_each, hex_digests, in_hex
 
-EPOCH = pd.Timestamp(0, tz="UTC")
 NO_TIME = "no-time"
 _ESCAPED = np.array([chr(one) in '"\\' or not " " <= chr(one) <= "~" for one in range(256)])
-_NAMED = "%Y-%m-%dT%H:%M:%SZ"
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +103,12 @@ class Scorer:
         return self.windows_of(given[name])
 
     def windows_of(self, times: pd.Series) -> pa.Array:
-        """Name the window that each time falls into."""
-        codes, numbers = pd.factorize((times - EPOCH) // self.window)
-        starts = EPOCH + pd.Index(numbers).astype("int64") * self.window
-        names = pa.array([*starts.strftime(_NAMED), NO_TIME], pa.string())
-        return names.take(pa.array(np.where(codes < 0, len(numbers), codes)))
+        """Name the window that each time falls into, of whatever year."""
+        at, length = pd.DatetimeIndex(times).as_unit("us"), self.window // _MICROSECOND
+        starts = np.where(at.isna(), 0, at.asi8) // length * length
+        codes, each = pd.factorize(starts)
+        names = pa.array([*map(_named, each.tolist()), NO_TIME], pa.string())
+        return names.take(pa.array(np.where(at.isna(), len(each), codes)))
 
     def keys(self, rows: pa.Table, texts: pa.ChunkedArray) -> pa.Array:
         """Name each row by its key, else by its inputs and how often they were seen before."""
@@ -129,8 +129,13 @@ class Scorer:
         except ValueError:
             return text
         time = time.replace(tzinfo=time.tzinfo or UTC)
-        start = EPOCH + ((pd.Timestamp(time) - EPOCH) // self.window) * self.window
-        return str(start.strftime(_NAMED))
+        [named] = self.windows_of(pd.Series([time])).to_pylist()
+        return str(named)
+
+
+def _named(start: int) -> str:
+    """Name a window by its start in microseconds since 1970; one before the year 1 has none of ISO 8601."""
+    return f"{np.datetime64(start, 'us').astype('datetime64[s]')}Z"
 
 
 def ask(model: ScoringModel, rows: pa.Table) -> tuple[pa.ChunkedArray, pd.DataFrame]:

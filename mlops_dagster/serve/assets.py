@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_dagster.declaration import ModelIdentity, write_duration
 from mlops_dagster.records import JSON, Record, Snapshot
-from mlops_dagster.serve.endpoint.prediction_log import live_segments
+from mlops_dagster.serve.endpoint.prediction_log import seal_what_was_left, sealed_segments
 from mlops_dagster.serve.spec import ServeSpec
 from mlops_dagster.stage import Stage
 from mlops_dagster.stores.registry import CHAMPION
@@ -31,11 +31,14 @@ def build_stage(
 
     def identify(context: StepContext, validated: Snapshot) -> JSON:
         champion = context.bench.registry.by_alias(model.registered_name, CHAMPION)
+        folder = context.bench.serving_log(model.name, model.segment)
+        # One that is still written to is taken in once it is sealed: that makes the difference.
+        seal_what_was_left(folder)
         return [
             validated.data_version,
             validated.table.version,
             champion.version if champion else None,
-            *live_segments(context.bench.serving_log(model.name, model.segment)),
+            *(segment.name for segment in sealed_segments(folder)),
         ]
 
     return Stage(

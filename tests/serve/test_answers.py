@@ -41,4 +41,7 @@ def test_a_window_is_named_by_its_start(unit):
     named = scorer(window=timedelta(hours=4)).windows_of(times).to_pylist()
     early, before = "2026-02-01T04:00:00Z", "1969-12-31T20:00:00Z"
     assert named == [early, NO_TIME, before, early]
+    far = pd.to_datetime(pd.Series(["9999-12-31T00:00:00Z", "1600-01-01T00:30:00Z"]), utc=True)
+    hours = scorer(window=timedelta(hours=4)).windows_of(far).to_pylist()
+    assert hours == ["9999-12-31T00:00:00Z", "1600-01-01T00:00:00Z"]
     assert scorer().windows_of(times[1:2]).to_pylist() == [NO_TIME]

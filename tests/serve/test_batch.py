@@ -16,6 +16,7 @@ from mlops_dagster.scoring.loader import open_model
 from mlops_dagster.scoring.rows import decode_inputs
 from mlops_dagster.serve.assets import build_stage
 from mlops_dagster.serve.chunks import waiting_rows
+from mlops_dagster.serve.endpoint.prediction_log import PredictionLog
 from mlops_dagster.serve.run import run
 from mlops_dagster.serve.spec import ServeSpec
 from mlops_dagster.stores.registry import CHAMPION
@@ -222,6 +223,23 @@ def test_times_of_every_kind_have_a_window(bench, champion, waiting, kind):
     windows = set(predictions(bench)["window"])
     assert {"2026-02-01T00:00:00Z", "2026-02-02T00:00:00Z"} == windows - {"no-time"}
     assert ("no-time" in windows) == (kind == "some null")
+
+
+def test_a_row_of_any_year_is_scored(bench, champion, waiting):
+    years = ["9999-12-31T00:00:00Z", "1600-01-01T00:00:00Z"] * 24
+    seen = pd.to_datetime(pd.Series(years), utc=True).dt.as_unit("us")
+    run(step(bench), SPEC, accept(bench, waiting.assign(seen=seen)), join=as_they_are)
+    assert set(predictions(bench)["window"]) == set(years)
+
+
+def test_a_segment_of_the_log_is_work_once_it_can_be_taken_in(bench, champion, waiting):
+    stage, accepted = build_stage(MODEL, SPEC, join=as_they_are), accept(bench, waiting)
+    before = stage.identify(step(bench), accepted)
+    log = PredictionLog(bench.serving_log(MODEL.name, "all"), durability="os")
+    log.append([{"id": "1"}], now=0.0)
+    assert stage.identify(step(bench), accepted) == before
+    log.seal()
+    assert stage.identify(step(bench), accepted) != before
 
 
 def test_without_a_champion_nothing_is_scored_and_nothing_fails(bench, waiting):

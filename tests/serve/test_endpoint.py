@@ -429,6 +429,21 @@ def test_keys_of_any_kind_are_taken_and_none_is_lost(serving, bench, champion_of
     assert not sealed_segments(worker.folder)
 
 
+def test_answers_about_any_year_are_taken_in(serving, bench, champion_of_batch):
+    worker = serving()
+    worker.folder = worker.log.folder = bench.serving_log(MODEL.name, "all")
+    rows = [
+        ROW | {"id": seen, "seen": seen} for seen in ("9999-12-31T00:00:00Z", "0001-01-02T00:00Z")
+    ]
+    with TestClient(build_app(worker)) as client:
+        told = client.post("/predict", json={"rows": rows}).json()["predictions"]
+        for item, time in zip(told, ("9999-12-31T00:00:00Z", "0001-01-01T00:00:00Z"), strict=True):
+            given = {"prediction_id": item["id"], "value": 1, "time": time}
+            assert client.post("/feedback", json=given).json() == {"kept": 1}
+    assert "2 live answers taken from the log" in champion_of_batch().because
+    assert bench.tables.latest(f"{MODEL.address}/feedback").ref.rows == 2
+
+
 def test_CO2_live_answers_are_in_the_table_once_with_what_was_asked_and_learnt(
     serving, bench, champion_of_batch
 ):

@@ -125,9 +125,9 @@ def sealed_segments(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{SEALED}"))
 
 
-def live_segments(folder: Path) -> list[str]:
-    """Name the segments that wait to be taken into the table."""
-    return sorted(path.stem for path in folder.glob("*") if path.suffix in {OPEN, SEALED})
+def waiting_segments(folder: Path) -> list[str]:
+    """Name the segments that wait to be taken into the table, or to be sealed first."""
+    return sorted(path.name for path in folder.glob("*") if path.suffix in {OPEN, SEALED})
 
 
 def read_segment(path: Path) -> Iterator[dict[str, Any]]:
