@@ -62,6 +62,12 @@ def approve(
     return bench.registry.version(model.registered_name, version)
 
 
+def bar(bench: Workbench, model: ModelIdentity, version: str, *, why: str) -> None:
+    """Let a version serve only once somebody approves it again: what was said of it before is over."""
+    said = dict.fromkeys((APPROVAL, APPROVED_BY, APPROVED_WHY, APPROVED_AT), "")
+    bench.registry.set_tags(model.registered_name, version, {**said, BARRED_TAG: why})
+
+
 def word_on(version: ModelVersion) -> tuple[str, Word]:
     """Read what was said of a version: the state, and by whom and why."""
     return (

@@ -7,9 +7,10 @@ from datetime import timedelta
 
 from mlops_dagster.clock import wall_now
 from mlops_dagster.declaration import ModelIdentity
+from mlops_dagster.deploy.approval import bar
 from mlops_dagster.deploy.moves import Order, champion_of, changes, move_champion
 from mlops_dagster.errors import GateRefusedError, StoreError
-from mlops_dagster.records import BARRED_TAG, Move
+from mlops_dagster.records import Move
 from mlops_dagster.stores.operations import ALIVE, Worker
 from mlops_dagster.workbench import Workbench
 
@@ -42,7 +43,7 @@ def roll_back(
     if serving is None:
         return move
     said = f"{why} ({who}, {bench.clock.now():%Y-%m-%d %H:%M})"
-    bench.registry.set_tags(model.registered_name, serving, {BARRED_TAG: said})
+    bar(bench, model, serving, why=said)
     return move
 
 

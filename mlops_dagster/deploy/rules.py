@@ -56,7 +56,7 @@ def _rule(standing: Standing) -> Ruling:
         return Ruling(action="keep", because=f"Version {standing.candidate} serves already.")
     if standing.barred:
         why = f"Version {standing.candidate} was rolled back and is barred: {standing.barred}"
-        return Ruling(action="refuse", because=why)
+        return Ruling(action="wait", because=why)
     if standing.champion != standing.judged_against:
         return Ruling(
             action="refuse",

@@ -70,7 +70,8 @@ def ruled(
 ) -> tuple[Standing, Ruling]:
     """Rule on a version that may serve only with what its callers would have to send besides in view."""
     ruling = rule(standing)
-    if ruling.action in {"keep", "refuse"} or standing.approval == "approved":
+    told = standing.barred or standing.approval == "approved"
+    if ruling.action in {"keep", "refuse"} or told:
         return standing, ruling
     more, unknown = say_what_more_is_asked(context, spec, version, standing.champion)
     held = " ".join(filter(None, [held_since(context.bench, context.model), more]))
@@ -249,7 +250,8 @@ def deployment(
     }
     waiting = None
     if ruling.action == "wait":
-        waiting = f"{standing.held} {waiting_text(context, registered)}".strip()
+        reason = ruling.because if standing.barred else standing.held
+        waiting = f"{reason} {waiting_text(context, registered)}".strip()
     elif ruling.action == "canary":
         waiting = ruling.because
     return Deployment(

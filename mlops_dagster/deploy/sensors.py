@@ -9,6 +9,7 @@ import dagster as dg
 
 from mlops_dagster.asked_runs import RUN_KEY, key_to_ask
 from mlops_dagster.declaration import ModelIdentity
+from mlops_dagster.deploy.approval import APPROVED_AT
 from mlops_dagster.deploy.spec import DeploySpec
 from mlops_dagster.errors import MlopsError
 from mlops_dagster.records import APPROVAL_TAG
@@ -48,7 +49,10 @@ def build_approval_sensor(
             try:
                 version, because = approved_version(bench, model)
                 if version:
-                    asked = Asked(model=model, version=version, because=because, why="approved")
+                    # A version that was rolled back since may be approved once more.
+                    told = bench.registry.version(model.registered_name, version).tags
+                    why = f"approved {told.get(APPROVED_AT, '')}".strip()
+                    asked = Asked(model=model, version=version, because=because, why=why)
                     requests += asked.requests(context.instance, bench)
             except MlopsError as error:
                 # One registry that does not answer must not silence the other models.

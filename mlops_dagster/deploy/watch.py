@@ -6,6 +6,7 @@ from typing import Literal
 
 from mlops_dagster.clock import wall_now
 from mlops_dagster.declaration import ModelIdentity
+from mlops_dagster.deploy.approval import bar
 from mlops_dagster.deploy.canary import Step, next_step, set_step, step_of
 from mlops_dagster.deploy.health import Health, judge
 from mlops_dagster.deploy.moves import champion_lock, champion_of, changes
@@ -125,7 +126,7 @@ def _act(
     version = challenger.version
     if health.state == "worse":
         why = f"Stopped at {step.share:.0%} of the keys. {health.because}"
-        bench.registry.set_tags(model.registered_name, version, {BARRED_TAG: why})
+        bar(bench, model, version, why=why)
         because = f"The canary of version {version} was stopped at {step.share:.0%} of the keys. {health.because}"
         _incident(bench, model, version, because, health=canary, action="canary")
         return Sight(action="stop", because=because, version=version)

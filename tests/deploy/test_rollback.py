@@ -4,11 +4,13 @@ from datetime import timedelta
 
 import pytest
 
+from mlops_dagster.cli.status_facts import challenger
 from mlops_dagster.clock import wall_now
 from mlops_dagster.deploy.approval import approve
 from mlops_dagster.deploy.moves import champion_of, changes, move_champion, settle
 from mlops_dagster.deploy.rollback import await_workers, held_since, roll_back, served_before
 from mlops_dagster.deploy.run import run
+from mlops_dagster.deploy.sensors import approved_version
 from mlops_dagster.deploy.spec import DeploySpec
 from mlops_dagster.errors import GateRefusedError, StoreError
 from mlops_dagster.records import BARRED_TAG, Outcome
@@ -33,11 +35,26 @@ def test_a_rollback_puts_the_version_before_back_and_bars_the_one_removed(versio
     assert (move.kind, move.from_version, move.to_version) == ("rollback", "2", "1")
     assert champion_of(versions, MODEL) == "1"
     again = run(step(versions), AUTOMATIC, registered("2", against="1"))
-    assert again.outcome is Outcome.REFUSED
+    assert again.outcome is Outcome.NOT_APPLICABLE, "a run that brings nothing new does not fail"
+    assert 'mlops-dagster approve parcels --version 2 --why "..."' in again.because
     assert (
         "version 2 was rolled back and is barred: it answers nonsense (ann" in again.because.lower()
     )
     assert champion_of(versions, MODEL) == "1"
+
+
+def test_what_was_approved_before_a_rollback_is_to_be_approved_again(versions):
+    versions.registry.set_alias(MODEL.registered_name, CHALLENGER, "2")
+    approve(versions, MODEL, "2", who="ann", why="it is better")
+    roll_back(versions, MODEL, who="bob", why="it answers nonsense")
+    told = challenger(versions, MODEL.name).text
+    assert told.startswith("version 2, was rolled back: it answers nonsense (bob")
+    assert told.endswith(
+        'waits for a person: mlops-dagster approve parcels --version 2 --why "..."'
+    )
+    assert approved_version(versions, MODEL)[0] is None
+    approve(versions, MODEL, "2", who="ann", why="it was the client")
+    assert run(step(versions), AUTOMATIC, registered("2", against="1")).version == "2"
 
 
 def test_after_a_rollback_the_next_version_waits_for_a_person(versions):

@@ -8,6 +8,7 @@ import pytest
 
 from mlops_dagster import asked_runs
 from mlops_dagster.clock import wall_now
+from mlops_dagster.deploy.approval import approve, bar
 from mlops_dagster.deploy.sensors import APPROVAL, build_approval_sensor
 from mlops_dagster.records import Outcome
 from mlops_dagster.resources import WORKBENCH_KEY, WorkbenchResource
@@ -70,6 +71,18 @@ def test_an_approval_whose_run_failed_is_asked_for_again_under_another_key(night
     assert second.run_key == f"{KEY}:attempt:2"
     night.obey(second)
     assert night.look() == []
+
+
+def test_a_version_that_was_rolled_back_and_approved_once_more_is_asked_for_once_more(night):
+    approve(night.bench, MODEL, "1", who="ann", why="it is better")
+    [first] = night.look()
+    night.obey(first)
+    assert night.look() == []
+    bar(night.bench, MODEL, "1", why="it answers nonsense")
+    assert night.look() == []
+    night.bench.clock.set(night.bench.clock.now() + timedelta(hours=1))
+    approve(night.bench, MODEL, "1", who="ann", why="it was the client")
+    assert len(night.look()) == 1
 
 
 def test_a_run_that_goes_on_failing_is_asked_for_later_and_later(night, monkeypatch):
