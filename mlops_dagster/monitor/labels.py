@@ -136,7 +136,7 @@ def read_labels(
         values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
     coded = values.combine_chunks().dictionary_encode()
     each = [json.loads(text) if as_json else text for text in coded.dictionary.to_pylist()]
-    read = [_read(value, task, labels) for value in each]
+    read = [np.nan if value is None else _read(value, task, labels) for value in each]
     codes = coded.indices.to_numpy(zero_copy_only=False).astype(np.float64)
     missing = np.isnan(codes)
     places = np.where(missing, len(read), codes).astype(np.int64)

@@ -28,6 +28,7 @@ def test_feedback_is_read_as_json():
     truth, readable = read(["1", "true", '"0"', '"maybe"'], as_json=True)
     assert truth == [1.0, 1.0, 0.0, None]
     assert readable == [True, True, True, False]
+    assert read(["1", "null"], as_json=True) == ([1.0, None], [True, True]), "null withdraws"
 
 
 def test_of_two_labels_a_third_cannot_be_read_and_of_several_it_is_unknown_to_the_model():

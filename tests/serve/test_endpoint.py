@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import RFC_4122, UUID
@@ -399,6 +400,24 @@ def test_the_description_has_the_models_own_columns_and_the_page_a_field_for_eac
     assert "{{" not in page
 
 
+def test_predict_wants_the_key_and_nothing_else_that_may_be_left_out(serving):
+    worker = serving()
+    worker.key = ("seen",)
+    worker.answering = replace(worker.answering, key=worker.key)
+    with TestClient(build_app(worker)) as client:
+        loaded = worker.live.champion
+        free = replace(loaded.schema, optional=frozenset({"seen", "size"}))
+        worker.live.champion = replace(loaded, schema=free)
+        assert client.get("/openapi.json").json()["components"]["schemas"]["Row"]["required"] == [
+            "seen"
+        ]
+        refused = client.post("/predict", json={"rows": [{"size": 1.0}]})
+        assert (refused.status_code, "'seen' is missing" in refused.text) == (422, True)
+        assert client.post("/predict", json={"rows": [{"seen": ROW["seen"]}]}).status_code == 200
+        told = client.post("/invocations", json={"dataframe_records": [{"size": 1.0}]})
+        assert told.status_code == 200
+
+
 def test_the_endpoint_never_loads_dagster():
     import subprocess
     import sys
@@ -438,7 +457,7 @@ def test_answers_about_any_year_are_taken_in(serving, bench, champion_of_batch):
     with TestClient(build_app(worker)) as client:
         told = client.post("/predict", json={"rows": rows}).json()["predictions"]
         for item, time in zip(told, ("9999-12-31T00:00:00Z", "0001-01-01T00:00:00Z"), strict=True):
-            given = {"prediction_id": item["id"], "value": 1, "time": time}
+            given = {"prediction_id": item["id"], "value": None, "time": time}
             assert client.post("/feedback", json=given).json() == {"kept": 1}
     assert "2 live answers taken from the log" in champion_of_batch().because
     assert bench.tables.latest(f"{MODEL.address}/feedback").ref.rows == 2

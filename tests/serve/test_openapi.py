@@ -66,6 +66,8 @@ def values_of(schema: dict, described: dict) -> st.SearchStrategy:
             {name: one for name, one in known.items() if name in needed},
             optional={name: one for name, one in known.items() if name not in needed},
         )
+    elif "pattern" in schema:
+        fits = st.from_regex(schema["pattern"], alphabet=st.characters(codec="ascii"))
     elif schema.get("format") == "date-time":
         fits = TIME | st.none()
     else:

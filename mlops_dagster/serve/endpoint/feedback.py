@@ -8,7 +8,8 @@ from typing import Any
 from mlops_dagster.clock import wall_now
 from mlops_dagster.errors import DataNotFitError
 
-_ID = re.compile(r"[0-9a-f]{32}(-\d+)?")
+ID_PATTERN = r"[0-9a-f]{32}(-[0-9]+)?"
+_ID = re.compile(ID_PATTERN)
 _KNOWN = {"prediction_id", "value", "time"}
 
 
@@ -29,8 +30,8 @@ def _record(at: int, item: Any, request: str) -> dict[str, Any]:
     if not isinstance(name, str) or not _ID.fullmatch(name):
         message = f"Item {at}: prediction_id is the `id` that came with the answer."
         raise DataNotFitError(message)
-    if not isinstance(value, str | int | float):
-        message = f"Item {at}: value must be a number, text, true or false."
+    if not isinstance(value, str | int | float | None):
+        message = f"Item {at}: value must be a number, text, true or false, or null to withdraw what was told."
         raise DataNotFitError(message)
     return {
         "feedback": name,

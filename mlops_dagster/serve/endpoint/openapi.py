@@ -5,6 +5,7 @@ from typing import Any
 
 from mlops_dagster.scoring.example import read_example
 from mlops_dagster.scoring.questions import InputSchema, Kind
+from mlops_dagster.serve.endpoint.feedback import ID_PATTERN
 from mlops_dagster.serve.endpoint.live_model import LiveModel
 from mlops_dagster.serve.spec import EndpointSpec
 
@@ -66,8 +67,8 @@ def describe(live: LiveModel, settings: EndpointSpec, *, key: Sequence[str]) -> 
                 "Keep the truth about a past answer.",
                 _object(
                     {
-                        "prediction_id": {"type": "string"},
-                        "value": {"type": ["string", "number", "boolean"]},
+                        "prediction_id": {"type": "string", "pattern": f"^{ID_PATTERN}$"},
+                        "value": {"type": ["string", "number", "boolean", "null"]},
                         "time": {"type": "string", "format": "date-time"},
                     },
                     needed=["prediction_id", "value"],
