@@ -9,6 +9,7 @@ from mlops_dagster.cli.location import dagster_home, home
 from mlops_dagster.cli.model_argument import split_name
 from mlops_dagster.cli.progress import WHERE, Progress
 from mlops_dagster.cli.status_facts import Fact, minute
+from mlops_dagster.clock import wall_now
 from mlops_dagster.records import JSON
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 SILENT = timedelta(minutes=2)
 """Dagster's daemon tells of itself every 30 s; after so long it is taken for gone."""
+STARTS_WITHIN = timedelta(minutes=5)
+"""A run outside of the queue that has not begun for so long was killed before it could."""
 RUNS = 50
 """How many of a model's newest runs are looked through for the newest of each job."""
 KINDS = ("freshness", "drift", "live", "approval", "notify", "failure")
@@ -105,7 +108,7 @@ def open_run(bench: "Workbench", model: str, instance: "dg.DagsterInstance | Non
 
 
 def queued(instance: "dg.DagsterInstance", name: str, segment: str) -> list[str]:
-    """List a model's runs that were asked for and do not work yet."""
+    """List a model's runs that were asked for and do not work yet; one that was killed first never will."""
     import dagster as dg
 
     from mlops_dagster.resources import MODEL, SEGMENT
@@ -113,7 +116,12 @@ def queued(instance: "dg.DagsterInstance", name: str, segment: str) -> list[str]
     status = dg.DagsterRunStatus
     waiting = [status.NOT_STARTED, status.QUEUED, status.STARTING]
     only = dg.RunsFilter(tags={MODEL: name, SEGMENT: segment}, statuses=waiting)
-    return [one.run_id for one in instance.get_runs(only)]
+    since = wall_now() - STARTS_WITHIN
+    return [
+        one.dagster_run.run_id
+        for one in instance.get_run_records(only)
+        if one.dagster_run.status is status.QUEUED or one.create_timestamp > since
+    ]
 
 
 def sensors(model: str, instance: "dg.DagsterInstance | None") -> Fact:

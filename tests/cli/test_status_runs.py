@@ -1,13 +1,17 @@
 """What Dagster knows of runs that failed, asked on a real instance."""
 
 import json
+from datetime import timedelta
 
 import dagster as dg
 import pytest
 from click.testing import CliRunner
 
+from mlops_dagster.cli import status_dagster
 from mlops_dagster.cli.location import dagster_home
 from mlops_dagster.cli.main import main
+from mlops_dagster.cli.status_dagster import queued
+from mlops_dagster.clock import wall_now
 from mlops_dagster.errors import DataNotFitError
 from mlops_dagster.resources import MODEL, SEGMENT
 
@@ -75,3 +79,17 @@ def test_a_refusal_is_told_as_the_run_told_it(home):
     [line] = [one for one in status("churn/c06").output.splitlines() if "failed run" in one]
     assert "validated_data: id_not_null: 3 nulls. The rows wait in quarantine" in line
     assert "Dagster" not in line
+
+
+def test_a_run_that_was_killed_before_it_began_does_not_wait_for_ever(home, monkeypatch):
+    starting = dg.DagsterRun(
+        job_name="churn_score",
+        status=dg.DagsterRunStatus.STARTING,
+        tags={MODEL: "churn", SEGMENT: "c07"},
+    )
+    with dg.DagsterInstance.get() as instance:
+        instance.add_run(starting)
+        assert queued(instance, "churn", "c07") == [starting.run_id]
+        later = wall_now() + timedelta(minutes=6)
+        monkeypatch.setattr(status_dagster, "wall_now", lambda: later)
+        assert queued(instance, "churn", "c07") == []
