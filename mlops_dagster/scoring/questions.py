@@ -23,6 +23,7 @@ WORDS: Mapping[Kind, str] = {
     "text": "text",
 }
 _SHOWN = 60
+_TRUTHS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +179,8 @@ def _numbers(values: Sequence[Any]) -> np.ndarray:
 def _plain_number(value: Any) -> float:
     if value is None:
         return math.nan
+    if isinstance(value, str) and value.lower() in _TRUTHS:
+        return float(_TRUTHS[value.lower()])  # as true and false are, which CSV writes so
     number = float(value)
     if math.isinf(number):
         message = "not finite"
@@ -202,8 +205,8 @@ def _booleans(values: Sequence[Any]) -> pd.Series:
 def _plain_boolean(value: Any) -> bool | None:
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.lower() in {"true", "false"}:
-        return value.lower() == "true"
+    if isinstance(value, str) and value.lower() in _TRUTHS:
+        return _TRUTHS[value.lower()]
     message = "neither true nor false"
     raise TypeError(message)
 

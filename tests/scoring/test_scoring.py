@@ -229,3 +229,12 @@ def test_rows_without_names_may_lack_what_is_optional_at_the_end():
     for wrong in ([], [2, "a", 1]):
         with pytest.raises(DataNotFitError, match=r"needed are 2: size, new\."):
             schema.values(Question(rows=[wrong]))
+
+
+def test_true_and_false_are_numbers_as_a_csv_file_writes_them_too():
+    schema = InputSchema({"owner": "number", "told": "boolean"})
+    asked = schema.frame(
+        [["True", "false"], ["false", "TRUE"], [True, False], [None, None], ["2", None]]
+    )
+    assert asked["owner"].tolist()[:3] == [1.0, 0.0, 1.0]
+    assert asked["told"].tolist() == [False, True, False, None, None]
