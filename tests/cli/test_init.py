@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -190,3 +192,24 @@ def test_a_name_that_a_model_cannot_have_is_mended():
     result = CliRunner().invoke(main, ["init", "Churn-2024", "--data", "x", "--target", "y"])
     assert result.exit_code == 1
     assert "Use 'churn_2024'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("count", "classes", "parameters"),
+    [
+        (1_500, 2, {"n_estimators": 200, "min_samples_leaf": 3}),
+        (3_000, 2, {"early_stopping": True}),
+        (3_000, 3, {}),
+        (20_000, 2, {}),
+    ],
+)
+def test_what_is_fitted_stops_before_it_learns_noise(tmp_path, count, classes, parameters):
+    kinds = ["a", "b"] * (count // 2)
+    kinds[:10] = ["rare"] * 10 if classes == 3 else kinds[:10]
+    table = pd.DataFrame({"size": np.arange(count) / 7, "kind": kinds})
+    table.to_csv(tmp_path / "table.csv", index=False)
+    made = init(
+        "kinds", "--data", tmp_path / "table.csv", "--target", "kind", folder=tmp_path / "p"
+    )
+    assert made.exit_code == 0, made.output
+    assert load_lifecycle(tmp_path / "p/kinds/lifecycle.yaml").train.parameters == parameters
