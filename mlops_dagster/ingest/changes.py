@@ -58,11 +58,14 @@ def by_key(
     newest_by: Sequence[str],
     refused: Refused,
     whole: bool,
+    left: Sequence[str] = (),
 ) -> Changes:
     """Compare by key and content: unseen keys are new, the same key with other values replaces.
 
-    `whole`: the read has all that the source has, so that a key which is not there is gone.
+    `whole`: the read has all that the source has, so that a key which is not there is gone. `left` are
+    stored columns that are taken no more: what a row has there stays, also when the row is replaced.
     """
+    given = _with_left(given, stored, key=key, left=left)
     with connect() as engine:
         twice = _take_last(engine, given, key=key, newest_by=newest_by)
         engine.register("stored", stored)
@@ -86,6 +89,27 @@ def by_key(
         twice=twice,
         mended=len(left_out),
     )
+
+
+def _with_left(
+    given: pa.Table, stored: pads.Dataset, *, key: Sequence[str], left: Sequence[str]
+) -> pa.Table:
+    """Give rows what their stored selves have in the columns `left`; unseen keys have null there."""
+    if not left:
+        return given
+    known = stored.to_table(columns=[*key, *left])
+    with connect() as engine:
+        engine.register("given", _numbered(given.select(list(key))))
+        engine.register("known", _numbered(known.select(list(key))))
+        # A table that was made without a key may have one twice.
+        places = engine.sql(
+            f"""SELECT max(known.{_ROW}) AS {_ROW} FROM given LEFT JOIN known USING ({_list(key)})
+            GROUP BY given.{_ROW} ORDER BY given.{_ROW}"""
+        ).to_arrow_table()
+    kept = known.select(list(left)).take(places[_ROW])
+    for name in left:
+        given = given.append_column(name, kept[name])
+    return given
 
 
 def _unmended(

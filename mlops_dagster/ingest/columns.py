@@ -95,8 +95,9 @@ def need_stored_columns(
         way_out = (
             "or bring the table in under another name of a lookup."
             if lookup
-            else "if it is gone for good, name it in ingest.without: new rows have null there, and "
-            "features.exclude keeps it from the model."
+            else "if it is gone for good, name it in ingest.without: new rows have null there, known ones "
+            "keep what they have (without a key and a cursor the column goes), and features.exclude keeps "
+            "it from the model."
         )
         message = f"{error} The source had it before. Give it again; {way_out}"
         raise DataNotFitError(message)

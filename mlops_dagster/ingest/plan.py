@@ -187,6 +187,7 @@ def _by_key(
             else Refused()
         ),
         whole=target.whole,
+        left=[one for one in target.without if one in before.schema.names],
     )
 
 

@@ -71,6 +71,27 @@ def test_a_column_that_is_gone_names_the_way_out_and_it_works(key, read, open_st
     assert read(rows(3, carrier="UA"), key=key, without=["carrier"]).table == record.table
 
 
+def test_a_renamed_column_leaves_its_history_in_every_row(read, open_step):
+    amounts = [1.5, None, 3.5]
+    read(rows(3, amount=amounts))
+    renamed = rows(4, amount_eur=[1.5, 2.5, 3.5, 4.5], size=[1, 1, 2, 1])
+    record = read(renamed, without=["amount"])
+    assert (record.new_rows, record.shown["corrected_rows"].value) == (1, 3)
+    kept = open_step().bench.tables.read(record.table.name).sort_by("id")
+    assert kept["amount"].to_pylist() == [*amounts, None]
+    assert kept["amount_eur"].to_pylist() == [1.5, 2.5, 3.5, 4.5]
+    assert kept["size"].to_pylist() == [1, 1, 2, 1]
+    assert read(renamed, without=["amount"]).table == record.table
+
+
+def test_a_column_that_is_left_at_the_source_keeps_its_values_in_corrected_rows(read, open_step):
+    read(rows(2, zip=["a", "b"]))
+    record = read(rows(2, zip=["x", "y"], size=[1, 5]), without=["zip"])
+    assert (record.new_rows, record.shown["corrected_rows"].value) == (0, 1)
+    kept = open_step().bench.tables.read(record.table.name).sort_by("id")
+    assert (kept["zip"].to_pylist(), kept["size"].to_pylist()) == (["a", "b"], [1, 5])
+
+
 def test_a_column_of_the_declaration_cannot_be_left_out(open_step):
     spec = IngestSpec(source={"kind": "file", "path": "a.csv"}, without=["id", "late", "x"])
     with pytest.raises(
