@@ -12,7 +12,7 @@ import pyarrow.dataset as pads
 
 from mlops_dagster.duck import connect
 from mlops_dagster.ingest.refused import Refused
-from mlops_dagster.stores.row_text import parts_of, to_text
+from mlops_dagster.stores.row_text import parts_of, to_text, with_whole_numbers
 from mlops_dagster.stores.tables import BATCH
 
 _ROW = "_row"
@@ -122,8 +122,9 @@ def _unmended(
     keys = pa.array(to_text(given.select(list(key)).take(differing)), pa.string())
     known = pa.array(parts_of(refused.mended.to_pylist(), key), pa.string())
     suspects = differing.filter(pc.is_in(keys, value_set=known))
-    texts = pa.array(to_text(given.take(suspects)), pa.string())
-    mended = suspects.filter(pc.is_in(texts, value_set=refused.mended))
+    texts = pa.array(with_whole_numbers(to_text(given.take(suspects))), pa.string())
+    before = pa.array(with_whole_numbers(refused.mended.to_pylist()), pa.string())
+    mended = suspects.filter(pc.is_in(texts, value_set=before))
     return differing.filter(pc.invert(pc.is_in(differing, value_set=mended)))
 
 
@@ -173,7 +174,9 @@ def after(given: pa.Table, known: pa.Table, *, column: str, mark: object) -> Cha
     past = given.filter(pc.greater(given[column], pa.scalar(mark)))
     ties = given.filter(pc.equal(given[column], pa.scalar(mark)))
     both = [name for name in given.column_names if name in known.column_names]
-    left = Counter(to_text(known.select(both)))
+    # A column that gets decimals is written otherwise now: 3.0 for 3.
+    alike = known.select(both).cast(given.select(both).schema, safe=False)
+    left = Counter(to_text(alike))
     fresh = []
     for text in to_text(ties.select(both)):
         fresh.append(not left[text])

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_dagster.errors import DataNotFitError
+from mlops_dagster.stores.schemas import gets_decimals
 
 _TIME = r"\d{4}-?\d\d-?\d\d[T ]\d\d"
 _ZONE = r"(Z|[+-]\d\d:?\d\d|[+-]\d\d)"
@@ -29,10 +30,14 @@ _WIDER = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """Rows with plain types, and the time columns that came without a time zone."""
+    """Rows with plain types, and the time columns that came without a time zone.
+
+    `widened` are the columns that were whole numbers in the table and have decimals now.
+    """
 
     rows: pa.Table
     naive: tuple[str, ...]
+    widened: tuple[str, ...] = ()
 
 
 def together(tables: Iterable[pa.Table], *, where: str) -> pa.Table:
@@ -57,17 +62,20 @@ def fit(
     times: Collection[str],
     untyped: Mapping[str, pa.DataType],
     where: str,
+    fixed: Collection[str] = (),
 ) -> Fitted:
     """Bring `rows` to the types that are kept, and to those of the `stored` table.
 
     `times` are read as instants; what has no time zone is taken as UTC. `untyped` are the types of
-    columns that have no value yet (default: text).
+    columns that have no value yet (default: text). Whole numbers may widen to doubles, but those of the
+    `fixed` columns.
     Raises: DataNotFitError naming the column, its type, and the type that was needed.
     """
     _refuse_reserved(rows.column_names, where=where)
-    naive, columns = [], {}
+    naive, widened, columns = [], [], {}
     for name, column in zip(rows.column_names, rows.columns, strict=True):
-        target = stored.field(name).type if stored and name in stored.names else None
+        known = stored.field(name) if stored and name in stored.names else None
+        target = known.type if known else None
         if _is_naive(column.type) or (name in times and _is_naive_text(column)):
             naive.append(name)
         plain = _plain(column, name, where=where)
@@ -75,8 +83,11 @@ def fit(
             plain = _as_instants(plain, name, where=where)
         if pa.types.is_null(plain.type):
             plain = plain.cast(target or untyped.get(name, pa.string()))
+        if known and name not in fixed and gets_decimals(pa.table({name: plain}), known):
+            widened.append(name)
+            target = pa.float64()
         columns[name] = _as_stored(plain, target, f"{where}: column {name!r}")
-    return Fitted(rows=pa.table(columns), naive=tuple(naive))
+    return Fitted(rows=pa.table(columns), naive=tuple(naive), widened=tuple(widened))
 
 
 def need_columns(needed: Iterable[str | None], present: Sequence[str], *, where: str) -> None:
@@ -185,7 +196,7 @@ def _as_instants(column: pa.ChunkedArray, name: str, *, where: str) -> pa.Chunke
     if len(wrong := text[read.isna() & text.notna()]):
         message = (
             f"{where}: column {name!r}: {len(wrong)} of {len(text)} rows hold no ISO 8601 time; "
-            f"first: {wrong.iloc[0]!r}. Mend the source."
+            f"first: {wrong.iloc[0]!r} in row {wrong.index[0] + 1}. Mend the source."
         )
         raise DataNotFitError(message)
     return pa.chunked_array([pa.array(read.dt.as_unit("us"), type=INSTANT)])
@@ -196,7 +207,22 @@ def _as_stored(column: pa.ChunkedArray, target: pa.DataType | None, where: str) 
         return column
     if column.null_count == len(column) or _may_become(column.type, target):
         return _cast(column, target, where)
+    if pa.types.is_string(column.type):
+        _refuse_words(column, target, where)
     raise DataNotFitError(_changed(column.type, target, where))
+
+
+def _refuse_words(column: pa.ChunkedArray, target: pa.DataType, where: str) -> None:
+    """Name the first text where numbers were, if it is one that is no number."""
+    if not (pa.types.is_integer(target) or pa.types.is_floating(target)):
+        return
+    text = column.to_pandas()
+    if len(wrong := text[pd.to_numeric(text, errors="coerce").isna() & text.notna()]):
+        message = (
+            f"{where}: {len(wrong)} of {len(text)} rows hold no number, and it was {target}; "
+            f"first: {wrong.iloc[0]!r} in row {wrong.index[0] + 1}. Nothing was changed. Mend the source."
+        )
+        raise DataNotFitError(message)
 
 
 def _may_become(kind: pa.DataType, target: pa.DataType) -> bool:

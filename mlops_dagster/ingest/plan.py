@@ -44,6 +44,12 @@ class Target:
     quarantine: str | None = None
 
     @property
+    def fixed(self) -> frozenset[str]:
+        """The columns that keep their type: they name rows, order them, or are classes."""
+        classes = [name for name, kind in self.untyped.items() if not pa.types.is_floating(kind)]
+        return frozenset([*self.key, *classes, *([self.cursor] if self.cursor else [])])
+
+    @property
     def mode(self) -> str:
         """How new rows meet the old ones: `keyed`, `appended`, or as a whole new `snapshot`."""
         return "keyed" if self.key else "appended" if self.cursor else "snapshot"
@@ -54,7 +60,7 @@ class Plan:
     """What a source would change in a table; nothing is written yet.
 
     `read_before` is how many rows the source gave when the table changed last, if that was a whole read.
-    `new_columns` are those that the table has not yet.
+    `new_columns` are those that the table has not yet; `widened` get decimals for the first time.
     """
 
     target: Target
@@ -64,6 +70,7 @@ class Plan:
     read: int = 0
     read_before: int | None = None
     new_columns: tuple[str, ...] = ()
+    widened: tuple[str, ...] = ()
     state: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -88,6 +95,7 @@ def make_plan(
         times=target.times | _cursor_as_time(target, before, given),
         untyped=target.untyped,
         where=target.where,
+        fixed=target.fixed,
     )
     found, state = _compare(tables, target, before=before, fitted=fitted)
     return Plan(
@@ -98,6 +106,7 @@ def make_plan(
         read=given.num_rows,
         read_before=_read_before(target, before),
         new_columns=tuple(one for one in given.column_names if before and one not in kept),
+        widened=fitted.widened,
         state={**state, READ_ROWS: str(given.num_rows)} if target.whole else state,
     )
 

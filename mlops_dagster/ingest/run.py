@@ -125,9 +125,9 @@ def _commit(tables: TableStore, plan: Plan) -> TableVersion:
         KEY: json.dumps(target.key),
     }
     if target.mode == "keyed":
-        return tables.upsert(target.table, rows, key=target.key, state=state)
+        return tables.upsert(target.table, rows, key=target.key, state=state, widening=True)
     if target.mode == "appended":
-        return tables.append(target.table, rows, state=state)
+        return tables.append(target.table, rows, state=state, widening=True)
     return tables.overwrite(target.table, rows, state=state | {"snapshot_batch": str(batch)})
 
 

@@ -289,7 +289,10 @@ BAD_ROWS = {
     "key renamed": (frame(4).rename(columns={"id": "idd"}), "'id' is missing. Did you mean 'idd'"),
     "event time away": (frame(4).drop(columns="at"), "'at' is missing"),
     "column gone": (frame(4).drop(columns="origin"), "'origin' is missing"),
-    "type changed": (frame(4).assign(late="yes"), "column 'late' is string now and was int64"),
+    "type changed": (
+        frame(4).assign(late="yes"),
+        "column 'late': 1 of 1 rows hold no number, and it was int64; first: 'yes' in row 1",
+    ),
     "fraction in int": (frame(4).assign(late=0.5), "column 'late' is double now and was int64"),
     "no time": (frame(4).assign(at="soon"), "1 of 1 rows hold no ISO 8601 time; first: 'soon'"),
     "number as time": (frame(4).assign(at=4), "'at' must hold times and is int64"),

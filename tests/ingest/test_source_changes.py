@@ -100,6 +100,38 @@ def test_a_column_of_the_declaration_cannot_be_left_out(open_step):
         build_stage(open_step().model, spec)
 
 
+@pytest.mark.parametrize("spec", [{}, {"cursor": "day"}, {"key": ()}], ids=str)
+def test_whole_numbers_get_decimals_and_all_rows_stay(spec, read, open_step):
+    spec = {"key": () if "cursor" in spec else ("id",), **spec}
+    before = read(rows(3, day=1), **spec)
+    record = read(rows(4, day=1, size=[1, 1, 1, 1.5]), **spec)
+    kept = open_step().bench.tables.read(record.table.name).sort_by("id")
+    assert (record.new_rows, kept["size"].to_pylist()) == (
+        1 if spec["key"] or "cursor" in spec else 4,
+        [1.0, 1.0, 1.0, 1.5],
+    )
+    assert before.table.digest != record.table.digest
+    assert read(rows(4, day=1, size=[1, 1, 1, 1.5]), **spec).table == record.table
+
+
+@pytest.mark.parametrize("column", ["id", "late", "day"])
+def test_a_key_a_cursor_and_a_class_stay_whole_numbers(column, read):
+    read(rows(2, day=1), cursor="day")
+    changed = rows(2, day=1).astype({column: float})
+    changed.loc[1, column] += 0.5
+    with pytest.raises(DataNotFitError, match=f"column '{column}' is double now and was int64"):
+        read(changed, cursor="day")
+
+
+@pytest.mark.parametrize("was", [1, 1.5])
+def test_a_text_among_numbers_is_named_with_its_row(was, read):
+    read(rows(4, size=was))
+    with pytest.raises(DataNotFitError) as refused:
+        read(rows(4, size=[was, "", "1,5", "2,5"]))
+    assert "column 'size': 2 of 4 rows hold no number" in str(refused.value)
+    assert "first: '1,5' in row 3. Nothing was changed. Mend the source" in str(refused.value)
+
+
 OTHERS = {
     ";": "id;late;size\n1;0;1,5\n2;0;2,5\n",
     "\t": "id\tlate\tsize\n1\t0\t1\n",

@@ -452,7 +452,7 @@ BAD_DATA = {
         instead("size", "unknown"),
         {},
         DataNotFitError,
-        ("column 'size' is string now and was double", "Give it as before"),
+        ("column 'size': 1 of 80 rows hold no number", "first: 'unknown' in row", "Mend the source"),
     ),
     "null key": (
         instead("id", None),
