@@ -44,7 +44,7 @@ def together(tables: Iterable[pa.Table], *, where: str) -> pa.Table:
     """Put the batches of one read together; a column may widen between them, not change its kind."""
     parts = []
     for part in tables:
-        _refuse_twice(part.column_names, where=where)
+        refuse_twice(part.column_names, where=where)
         parts += [part] if part.num_columns else []
     if not parts:
         return pa.table({})
@@ -125,6 +125,13 @@ def refuse_nulls(rows: pa.Table, columns: Iterable[str], *, where: str, role: st
             raise DataNotFitError(message)
 
 
+def refuse_words(rows: pa.Table, stored: pa.Schema | None, *, where: str) -> None:
+    """Refuse text in columns of numbers, naming the first value that is no number."""
+    for field in stored or ():
+        if field.name in rows.column_names and pa.types.is_string(rows[field.name].type):
+            _refuse_words(rows[field.name], field.type, f"{where}: column {field.name!r}")
+
+
 def _refuse_reserved(names: Sequence[str], *, where: str) -> None:
     if ours := sorted(name for name in names if name.startswith("_")):
         message = (
@@ -133,7 +140,8 @@ def _refuse_reserved(names: Sequence[str], *, where: str) -> None:
         raise DataNotFitError(message)
 
 
-def _refuse_twice(names: Sequence[str], *, where: str) -> None:
+def refuse_twice(names: Sequence[str], *, where: str) -> None:
+    """Refuse a name that stands over two columns."""
     if twice := sorted({name for name in names if names.count(name) > 1}):
         message = f"{where}: the columns {twice} come twice. Name each column once in the source."
         raise DataNotFitError(message)

@@ -8,7 +8,6 @@ import pyarrow as pa
 from mlops_dagster.declaration import ModelIdentity, Task
 from mlops_dagster.ingest import cursor, sources
 from mlops_dagster.ingest.arrivals import source_state
-from mlops_dagster.ingest.columns import together
 from mlops_dagster.ingest.cursor import Since
 from mlops_dagster.ingest.news import judge_source, told
 from mlops_dagster.ingest.plan import Plan, Target, make_plan, read_mark
@@ -41,9 +40,12 @@ def run(context: StepContext, spec: IngestSpec, *, source_rows: object = None) -
         before = tables.latest(target.table)
         since = _since(target, before, spec)
         state = _state(context, spec)  # before the rows: what comes between is new
-        given = together(
-            sources.read(spec.source, since=since, where=target.where, value=source_rows),
+        given = sources.read_whole(
+            spec.source,
+            since=since,
+            stored=before.schema if before else None,
             where=target.where,
+            value=source_rows,
         )
         plan = make_plan(tables, target, before=before, given=given)
         others = {
@@ -96,8 +98,10 @@ def _plan_lookup(context: StepContext, name: str, lookup: LookupSpec) -> Plan:
     target = Target(
         table=table, where=table, key=key, needed=key, times=frozenset(times), whole=True
     )
-    given = together(sources.read(lookup, since=None, where=table), where=table)
-    return make_plan(tables, target, before=tables.latest(table), given=given)
+    before = tables.latest(table)
+    stored = before.schema if before else None
+    given = sources.read_whole(lookup, since=None, stored=stored, where=table)
+    return make_plan(tables, target, before=before, given=given)
 
 
 def _since(target: Target, before: TableVersion | None, spec: IngestSpec) -> Since | None:

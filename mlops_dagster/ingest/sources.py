@@ -7,7 +7,9 @@ import pyarrow as pa
 
 from mlops_dagster.errors import redact
 from mlops_dagster.ingest import source_asset, source_file, source_function, source_sql
+from mlops_dagster.ingest.columns import together
 from mlops_dagster.ingest.cursor import Since
+from mlops_dagster.ingest.source_files import read_files
 from mlops_dagster.ingest.spec import AssetSource, FileSource, FunctionSource, SqlSource
 
 AnySource = FileSource | SqlSource | FunctionSource | AssetSource
@@ -28,6 +30,23 @@ def read(
             return source_asset.read(source, value=value, where=where)
         case _:
             assert_never(source)
+
+
+def read_whole(
+    source: AnySource,
+    *,
+    since: Since | None,
+    stored: pa.Schema | None,
+    where: str,
+    value: object = None,
+) -> pa.Table:
+    """Read a source into one table; files, which may not say their types, by those of `stored`.
+
+    Raises: DataNotFitError when its parts do not fit together; what `read` raises.
+    """
+    if isinstance(source, FileSource):
+        return read_files(source, stored=stored, where=where)
+    return together(read(source, since=since, where=where, value=value), where=where)
 
 
 def state(

@@ -328,7 +328,7 @@ BAD_SOURCES = {
     "no file": ("file", {"path": "gone.csv"}, DataNotFitError, "no file at '.*gone.csv'"),
     "no match": ("file", {"path": "*.jsonl"}, DataNotFitError, "no file at '.*jsonl'"),
     "empty": ("file", {"path": "empty.csv"}, DataNotFitError, "the source is empty"),
-    "nothing": ("file", {"path": "nothing.csv"}, DataNotFitError, "cannot be read as csv"),
+    "nothing": ("file", {"path": "nothing.csv"}, DataNotFitError, "the source is empty"),
     "torn": ("file", {"path": "torn.parquet"}, DataNotFitError, "cannot be read as parquet"),
     "suffix": ("file", {"path": "table.xls"}, SpecError, "the suffix of .*'.xls' is not known"),
     "protocol": ("file", {"path": "sx3://b/a.csv"}, StoreError, "no answer from .*sx3"),

@@ -429,7 +429,7 @@ NOWHERE = "postgresql+psycopg://ada:s3cret@127.0.0.1:1/shop"
 # Known to the stored model: nothing of it may change.
 BAD_DATA = {
     "missing file": (None, {}, DataNotFitError, ("raw_data: there is no file at", "Check the path")),
-    "empty file": ("", {}, DataNotFitError, ("rows.csv cannot be read as csv", "Mend the file")),
+    "empty file": ("", {}, DataNotFitError, ("the source is empty now, and gave 80 rows before", "Check the path")),
     "missing column": (
         good().drop(columns="size"),
         {},
@@ -443,10 +443,10 @@ BAD_DATA = {
         ("churn/all/raw_data: 'left' is missing", "Did you mean 'has_left'?"),
     ),
     "changed type": (
-        good().assign(plan=1),
+        good().assign(size=True),
         {},
         DataNotFitError,
-        ("column 'plan' is int64 now and was string", "Give it as before, or under another name"),
+        ("column 'size' is bool now and was double", "Give it as before, or under another name"),
     ),
     "text in a number column": (
         instead("size", "unknown"),
