@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops_dagster.errors import DataNotFitError
+from mlops_dagster.errors import DataNotFitError, closest, nearest
 from mlops_dagster.stores.schemas import gets_decimals
 
 _TIME = r"\d{4}-?\d\d-?\d\d[T ]\d\d"
@@ -90,19 +90,43 @@ def fit(
     return Fitted(rows=pa.table(columns), naive=tuple(naive), widened=tuple(widened))
 
 
-def need_columns(needed: Iterable[str | None], present: Sequence[str], *, where: str) -> None:
-    """Refuse rows without the columns that the declaration or the stored table has."""
+def need_columns(
+    needed: Iterable[str | None],
+    present: Sequence[str],
+    *,
+    where: str,
+    stored: Sequence[str] = (),
+) -> None:
+    """Refuse rows without the columns that the declaration names; the source had the `stored` ones."""
     wanted = dict.fromkeys(one for one in needed if one)
-    if missing := [name for name in wanted if name not in present]:
+    missing = [name for name in wanted if name not in present]
+    if gone := [name for name in missing if name in stored]:
+        message = (
+            f"{where}: {_gone(gone, present, stored)} It is declared, and the source had it before. "
+            "Give it again."
+        )
+        raise DataNotFitError(message)
+    if missing:
         raise DataNotFitError.missing_columns(where, missing, present)
 
 
+def need_target(target: str, present: Sequence[str], *, where: str, stored: Sequence[str]) -> None:
+    """Refuse rows without the column of the target, which may be empty."""
+    if target not in present:
+        missing = f"{target!r} is missing. {nearest(target, present)}"
+        told = _gone([target], present, stored) if target in stored else missing
+        message = (
+            f"{where}: {told} It is the target: give the column, empty for rows whose outcome is not "
+            "known yet, as those that are to be scored."
+        )
+        raise DataNotFitError(message)
+
+
 def need_stored_columns(
-    stored: Iterable[str], present: Sequence[str], *, where: str, lookup: bool
+    stored: Sequence[str], present: Sequence[str], *, where: str, lookup: bool
 ) -> None:
     """Refuse rows without a column that the source had before."""
     if missing := [name for name in stored if name not in present]:
-        error = DataNotFitError.missing_columns(where, missing, present)
         way_out = (
             "or bring the table in under another name of a lookup."
             if lookup
@@ -110,8 +134,19 @@ def need_stored_columns(
             "keep what they have (without a key and a cursor the column goes), and features.exclude keeps "
             "it from the model."
         )
-        message = f"{error} The source had it before. Give it again; {way_out}"
+        had = "it" if len(missing) == 1 else "them"
+        message = f"{where}: {_gone(missing, present, stored)} The source had {had} before. Give {had} again; {way_out}"
         raise DataNotFitError(message)
+
+
+def _gone(names: Sequence[str], present: Sequence[str], stored: Sequence[str]) -> str:
+    """Name columns that the source had, each with what may be its new name: one that it had not."""
+    new = [one for one in present if one not in stored]
+    hints = {name: closest(name, new) for name in names}
+    return " ".join(
+        f"{name!r} is missing." + (f" Did you mean {hint!r}?" if hint else "")
+        for name, hint in hints.items()
+    )
 
 
 def refuse_nulls(rows: pa.Table, columns: Iterable[str], *, where: str, role: str) -> None:

@@ -15,6 +15,7 @@ from mlops_dagster.ingest.columns import (
     is_zoned_text,
     need_columns,
     need_stored_columns,
+    need_target,
     refuse_nulls,
 )
 from mlops_dagster.ingest.refused import Refused, refused_before
@@ -28,7 +29,8 @@ READ_ROWS = "read_rows"
 class Target:
     """One table that a source is brought into, and what the declaration says of its columns.
 
-    `whole`: each read gives all that the source has. `without` are the columns that are not taken.
+    `whole`: each read gives all that the source has. `without` are the columns that are not taken. `label`
+    is the model's target.
     """
 
     table: str
@@ -39,6 +41,7 @@ class Target:
     whole: bool
     cursor: str | None = None
     event_time: str | None = None
+    label: str | None = None
     untyped: Mapping[str, pa.DataType] = field(default_factory=dict)
     without: tuple[str, ...] = ()
     quarantine: str | None = None
@@ -81,8 +84,10 @@ def make_plan(
     if not given.num_rows:
         return _nothing(target, before)
     given = given.drop_columns([one for one in target.without if one in given.column_names])
-    need_columns(target.needed, given.column_names, where=target.where)
     kept = _own_columns(before.schema) if before else []
+    if target.label:
+        need_target(target.label, given.column_names, stored=kept, where=target.where)
+    need_columns(target.needed, given.column_names, where=target.where, stored=kept)
     need_stored_columns(
         [one for one in kept if one not in target.without],
         given.column_names,

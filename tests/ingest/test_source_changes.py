@@ -71,6 +71,33 @@ def test_a_column_that_is_gone_names_the_way_out_and_it_works(key, read, open_st
     assert read(rows(3, carrier="UA"), key=key, without=["carrier"]).table == record.table
 
 
+GONE = {
+    "late": "'late' is missing. It is the target: give the column, empty for rows whose outcome is not",
+    "id": "'id' is missing. It is declared, and the source had it before. Give it again.",
+    "size": "'size' is missing. The source had it before. Give it again; if it is gone for good",
+}
+
+
+@pytest.mark.parametrize("column", GONE)
+def test_a_column_that_vanished_is_not_taken_for_another_that_was_there_before(column, read):
+    read(rows(2, sizes=1, lates=1, ids=1))
+    with pytest.raises(DataNotFitError) as refused:
+        read(rows(3, sizes=1, lates=1, ids=1).drop(columns=column))
+    assert f"raw_data: {GONE[column]}" in str(refused.value)
+    with pytest.raises(DataNotFitError, match=f"'{column}' is missing. Did you mean '{column}x'?"):
+        read(rows(3, sizes=1, lates=1, ids=1).rename(columns={column: f"{column}x"}))
+
+
+def test_rows_to_be_scored_have_the_target_empty(read):
+    read(rows(2))
+    assert read(rows(3, late=[0, 0, None])).new_rows == 1
+
+
+def test_a_target_that_the_source_never_had_names_the_nearest_column(read):
+    with pytest.raises(DataNotFitError, match=r"'late' is missing. Did you mean 'later'\? Known"):
+        read(rows(2).rename(columns={"late": "later"}))
+
+
 def test_a_renamed_column_leaves_its_history_in_every_row(read, open_step):
     amounts = [1.5, None, 3.5]
     read(rows(3, amount=amounts))

@@ -434,7 +434,7 @@ BAD_DATA = {
         good().drop(columns="size"),
         {},
         DataNotFitError,
-        ("churn/all/raw_data: 'size' is missing", "Known: ['id', 'left', 'plan', 'seen']"),
+        ("churn/all/raw_data: 'size' is missing. The source had it", "name it in ingest.without"),
     ),
     "renamed target": (
         good().rename(columns={"left": "has_left"}),
