@@ -1,6 +1,5 @@
 """Gives every read the same plain column types, or says which column does not fit. Pure."""
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,10 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlops_dagster.errors import DataNotFitError, closest, nearest
+from mlops_dagster.ingest.zones import Zone, zone_of
 from mlops_dagster.stores.schemas import gets_decimals
 
-_TIME = r"\d{4}-?\d\d-?\d\d[T ]\d\d"
-_ZONE = r"(Z|[+-]\d\d:?\d\d|[+-]\d\d)"
 INSTANT = pa.timestamp("us", tz="UTC")
 _WIDER = {
     pa.uint8(): pa.int16(),
@@ -30,13 +28,13 @@ _WIDER = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """Rows with plain types, and the time columns that came without a time zone.
+    """Rows with plain types, and how their times came.
 
     `widened` are the columns that were whole numbers in the table and have decimals now.
     """
 
     rows: pa.Table
-    naive: tuple[str, ...]
+    zones: Mapping[str, Zone]
     widened: tuple[str, ...] = ()
 
 
@@ -72,12 +70,12 @@ def fit(
     Raises: DataNotFitError naming the column, its type, and the type that was needed.
     """
     _refuse_reserved(rows.column_names, where=where)
-    naive, widened, columns = [], [], {}
+    zones, widened, columns = {}, [], {}
     for name, column in zip(rows.column_names, rows.columns, strict=True):
         known = stored.field(name) if stored and name in stored.names else None
         target = known.type if known else None
-        if _is_naive(column.type) or (name in times and _is_naive_text(column)):
-            naive.append(name)
+        if zone := zone_of(column, is_time=name in times):
+            zones[name] = zone
         plain = _plain(column, name, where=where)
         if name in times:
             plain = _as_instants(plain, name, where=where)
@@ -87,7 +85,7 @@ def fit(
             widened.append(name)
             target = pa.float64()
         columns[name] = _as_stored(plain, target, f"{where}: column {name!r}")
-    return Fitted(rows=pa.table(columns), naive=tuple(naive), widened=tuple(widened))
+    return Fitted(rows=pa.table(columns), zones=zones, widened=tuple(widened))
 
 
 def need_columns(
@@ -180,28 +178,6 @@ def refuse_twice(names: Sequence[str], *, where: str) -> None:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         message = f"{where}: the columns {twice} come twice. Name each column once in the source."
         raise DataNotFitError(message)
-
-
-def _is_naive(kind: pa.DataType) -> bool:
-    return pa.types.is_timestamp(kind) and kind.tz is None
-
-
-def is_zoned_text(column: pa.ChunkedArray) -> bool:
-    """Tell by its first value whether a column holds times with a time zone as text."""
-    first = _first_text(column)
-    return first is not None and re.match(_TIME + r".*" + _ZONE + "$", first) is not None
-
-
-def _is_naive_text(column: pa.ChunkedArray) -> bool:
-    first = _first_text(column)
-    return first is not None and re.search(_ZONE + "$", first) is None
-
-
-def _first_text(column: pa.ChunkedArray) -> str | None:
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        return None
-    known = column.drop_null()
-    return str(known[0].as_py()) if len(known) else None
 
 
 def _plain(column: pa.ChunkedArray, name: str, *, where: str) -> pa.ChunkedArray:

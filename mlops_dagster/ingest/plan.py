@@ -12,13 +12,13 @@ from mlops_dagster.ingest.changes import Changes
 from mlops_dagster.ingest.columns import (
     Fitted,
     fit,
-    is_zoned_text,
     need_columns,
     need_stored_columns,
     need_target,
     refuse_nulls,
 )
 from mlops_dagster.ingest.refused import Refused, refused_before
+from mlops_dagster.ingest.zones import Zone, is_zoned_text, mixed_zones, read_zones, write_zones
 from mlops_dagster.stores.content import digest_of_table, is_current
 from mlops_dagster.stores.tables import BATCH, TableStore, TableVersion
 
@@ -64,12 +64,14 @@ class Plan:
 
     `read_before` is how many rows the source gave when the table changed last, if that was a whole read.
     `new_columns` are those that the table has not yet; `widened` get decimals for the first time.
+    `zones` are how times came, and `mixed` says what is wrong with that.
     """
 
     target: Target
     before: TableVersion | None
     found: Changes
-    naive: tuple[str, ...] = ()
+    zones: Mapping[str, Zone] = field(default_factory=dict)
+    mixed: Mapping[str, str] = field(default_factory=dict)
     read: int = 0
     read_before: int | None = None
     new_columns: tuple[str, ...] = ()
@@ -103,16 +105,22 @@ def make_plan(
         fixed=target.fixed,
     )
     found, state = _compare(tables, target, before=before, fitted=fitted)
+    known = read_zones(before.state) if before else {}
     return Plan(
         target=target,
         before=before,
         found=found,
-        naive=fitted.naive,
+        zones=fitted.zones,
+        mixed=mixed_zones(known, fitted.zones, is_news=bool(found.parts)),
         read=given.num_rows,
         read_before=_read_before(target, before),
         new_columns=tuple(one for one in given.column_names if before and one not in kept),
         widened=fitted.widened,
-        state={**state, READ_ROWS: str(given.num_rows)} if target.whole else state,
+        state={
+            **state,
+            **write_zones(known, fitted.zones),
+            **({READ_ROWS: str(given.num_rows)} if target.whole else {}),
+        },
     )
 
 

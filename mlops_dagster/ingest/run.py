@@ -12,6 +12,7 @@ from mlops_dagster.ingest.cursor import Since
 from mlops_dagster.ingest.news import judge_source, told
 from mlops_dagster.ingest.plan import Plan, Target, make_plan, read_mark
 from mlops_dagster.ingest.spec import IngestSpec, LookupSpec
+from mlops_dagster.ingest.zones import Zone
 from mlops_dagster.records import Shown, Snapshot, TableRef
 from mlops_dagster.stores.described import (
     about_table,
@@ -160,8 +161,8 @@ def _snapshot(
         "time_span": Shown(kind="text", value=f"{moment(first)} to {moment(newest)}"),
         "sample": Shown(kind="markdown", value=sample(rows)),
     }
-    if plan.naive:
-        said = f"{', '.join(plan.naive)}: without a time zone at the source, read as UTC."
+    if naive := [name for name, zone in plan.zones.items() if zone is not Zone.GIVEN]:
+        said = f"{', '.join(naive)}: without a time zone at the source, read as UTC."
         shown["time_zone"] = Shown(kind="text", value=said)
     return Snapshot(
         **context.stamp(),

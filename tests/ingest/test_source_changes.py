@@ -199,6 +199,40 @@ def test_a_packed_file_that_was_cut_off_is_refused(open_step, tmp_path):
         run(open_step(event_time=None), IngestSpec(source=source))
 
 
+DAY = "2013-01-01T12:00:00"
+ZONES = {
+    "some get one": (
+        [DAY],
+        [DAY, DAY + "+02:00"],
+        "has a time zone in some rows and none in others",
+    ),
+    "all get one": ([DAY], [DAY + "+02:00"], "has a time zone now and had none before"),
+    "all lose it": (
+        [DAY + "+02:00"],
+        [DAY],
+        "has no time zone now, and is read as UTC; it had one",
+    ),
+    "none had one": ([DAY], [DAY, DAY], ""),
+    "days alone": (["2013-01-01", DAY], ["2013-01-02", DAY], ""),
+    "all had one": ([DAY + "Z"], [DAY + "+02:00"], ""),
+    "the same instants": ([DAY], [DAY + "Z"], ""),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "said"), ZONES.values(), ids=ZONES)
+def test_times_that_get_or_lose_a_time_zone_are_told(before, after, said, open_step, tmp_path):
+    file, step = tmp_path / "a.csv", open_step()
+    spec = IngestSpec(source={"kind": "file", "path": str(file)})
+    rows(len(before), at=before).to_csv(file, index=False)
+    assert run(step, spec).checks[0].outcome == "passed"
+    rows(len(after), at=after).to_csv(file, index=False)
+    [check] = run(step, spec).checks
+    assert (check.outcome, check.severity) == ("refused" if said else "passed", "warning")
+    assert f"Column 'at' {said}" in check.because or not said
+    again = run(step, spec).checks[0]
+    assert again.outcome == ("refused" if "some rows" in said else "passed")
+
+
 def test_parquet_times_of_another_zone_are_the_same_instants(open_step, tmp_path: Path):
     at = pd.Series(pd.to_datetime(["2013-01-01T12:00:00+09:00"])).dt.tz_convert("Asia/Tokyo")
     frame = rows(1, at=at)
