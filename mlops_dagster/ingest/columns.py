@@ -158,8 +158,13 @@ def refuse_nulls(rows: pa.Table, columns: Iterable[str], *, where: str, role: st
             raise DataNotFitError(message)
 
 
-def refuse_words(rows: pa.Table, stored: pa.Schema | None, *, where: str) -> None:
-    """Refuse text in columns of numbers, naming the first value that is no number."""
+def refuse_words(
+    rows: pa.Table, stored: pa.Schema | None, *, times: Collection[str], where: str
+) -> None:
+    """Refuse text in columns of numbers or `times`, naming the first value that is none."""
+    for name in times:
+        if name in rows.column_names and pa.types.is_string(rows[name].type):
+            _as_instants(rows[name], name, where=where)
     for field in stored or ():
         if field.name in rows.column_names and pa.types.is_string(rows[field.name].type):
             _refuse_words(rows[field.name], field.type, f"{where}: column {field.name!r}")

@@ -46,6 +46,7 @@ def run(context: StepContext, spec: IngestSpec, *, source_rows: object = None) -
             since=since,
             stored=before.schema if before else None,
             where=target.where,
+            times=target.times,
             value=source_rows,
         )
         plan = make_plan(tables, target, before=before, given=given)
@@ -102,7 +103,7 @@ def _plan_lookup(context: StepContext, name: str, lookup: LookupSpec) -> Plan:
     )
     before = tables.latest(table)
     stored = before.schema if before else None
-    given = sources.read_whole(lookup, since=None, stored=stored, where=table)
+    given = sources.read_whole(lookup, since=None, stored=stored, where=table, times=times)
     return make_plan(tables, target, before=before, given=given)
 
 

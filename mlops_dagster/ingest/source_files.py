@@ -1,6 +1,6 @@
 """All files of a source as one table: no single file decides what a column is. Files are only read."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -13,7 +13,13 @@ from mlops_dagster.ingest.spec import FileSource, guess_format
 Parts: TypeAlias = Sequence[tuple[str, pa.Table]]
 
 
-def read_files(source: FileSource, *, stored: pa.Schema | None, where: str) -> pa.Table:
+def read_files(
+    source: FileSource,
+    *,
+    stored: pa.Schema | None,
+    where: str,
+    times: Collection[str] = (),
+) -> pa.Table:
     """Read every file; a column that is text in the `stored` table is read as text.
 
     A column that the table has not yet is text where it is text in any file: `01234` stays what it is.
@@ -25,7 +31,7 @@ def read_files(source: FileSource, *, stored: pa.Schema | None, where: str) -> p
     for path, part in parts:
         place = f"{where}: {redact(path)}" if many else where
         refuse_twice(part.column_names, where=place)
-        refuse_words(part, stored, where=place)
+        refuse_words(part, stored, times=times, where=place)
     if more := _unlike(parts, stored):
         parts = _as_texts(source, parts, {*texts, *more}, where=where)
     _refuse_misfit(parts, where=where)

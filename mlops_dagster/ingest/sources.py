@@ -1,6 +1,6 @@
 """One door to every kind of source."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import assert_never
 
 import pyarrow as pa
@@ -46,14 +46,17 @@ def read_whole(
     since: Since | None,
     stored: pa.Schema | None,
     where: str,
+    times: Collection[str] = (),
     value: object = None,
 ) -> pa.Table:
     """Read a source into one table; files, which may not say their types, by those of `stored`.
 
+    `times` are the columns that must hold times.
+
     Raises: DataNotFitError when its parts do not fit together; what `read` raises.
     """
     if isinstance(source, FileSource):
-        return read_files(source, stored=stored, where=where)
+        return read_files(source, stored=stored, times=times, where=where)
     return together(read(source, since=since, where=where, value=value), where=where)
 
 

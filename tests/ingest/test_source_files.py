@@ -85,6 +85,11 @@ def test_the_file_that_does_not_fit_is_named(text, said, read):
     assert said in str(refused.value)
 
 
+def test_the_file_that_holds_no_time_is_named(read):
+    with pytest.raises(DataNotFitError, match=r"b.csv: column 'at': 1 of 1 .*'soon' in row 1"):
+        read("at", a="id,late,at\n1,0,2013-01-01T12:00:00\n", b="id,late,at\n2,0,soon\n")
+
+
 def test_a_file_of_another_format_says_its_own_types(open_step, tmp_path: Path):
     pd.DataFrame({"id": [1], "late": 0, "zip": 5}).to_parquet(tmp_path / "a.parquet")
     (tmp_path / "b.csv").write_text("id,late,zip\n2,0,K1A\n")
