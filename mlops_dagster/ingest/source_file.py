@@ -127,9 +127,12 @@ def _read_one(
     kind = guess_format(path, source.format, where=where)
     try:
         with system.open(path, "rb", compression="infer") as file:
-            if kind != "parquet" and _is_blank(file):
+            # Not every packed stream can be read from its start again, as is needed for CSV files.
+            if kind == "jsonl" and not system.size(path):
                 return
             if kind in CSV_KINDS:
+                if _is_blank(file):
+                    return
                 _refuse_other_delimiter(file, kind, source.options, where=f"{where}: {path}")
             yield from _parse(file, kind, source.options, texts=texts, where=f"{where}: {path}")
     except (pa.ArrowInvalid, UnicodeDecodeError, EOFError, zlib.error) as error:

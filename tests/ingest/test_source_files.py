@@ -64,6 +64,13 @@ def test_a_file_without_rows_stops_no_other(nothing, read):
     assert rows["zip"].to_pylist() == ["a"]
 
 
+def test_an_empty_file_of_json_lines_stops_no_other(open_step, tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"id": 1, "late": 0}\n')
+    (tmp_path / "b.jsonl").write_text("")
+    spec = IngestSpec(source={"kind": "file", "path": str(tmp_path)})
+    assert run(open_step(event_time=None), spec).new_rows == 1
+
+
 BAD_FILES = {
     "text among numbers": (
         "id,late,size\n2,0,1\n3,0,many\n",
