@@ -86,10 +86,16 @@ class MissingExtraError(MlopsError):
 def nearest(word: str, known: Iterable[str]) -> str:
     """Phrase the way out of a wrong word: the closest known one, else all of them."""
     words = sorted(known)
-    begun = [known for known in words if word and known.startswith(word)][:1]
-    if close := begun or difflib.get_close_matches(word, words, n=1, cutoff=0.5):
-        return f"Did you mean {close[0]!r}? Known: {words}."
+    if close := closest(word, words):
+        return f"Did you mean {close!r}? Known: {words}."
     return f"Use one of {words}."
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """Find the known word that a wrong one may stand for."""
+    words = sorted(known)
+    begun = [known for known in words if word and known.startswith(word)][:1]
+    return next(iter(begun or difflib.get_close_matches(word, words, n=1, cutoff=0.5)), None)
 
 
 def redact(address: str) -> str:

@@ -19,6 +19,8 @@ from mlops_dagster.cli.location import (
 from mlops_dagster.errors import MlopsError, redact
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from mlops_dagster.spec import LifecycleSpec
     from mlops_dagster.workbench import Workbench
 
@@ -44,12 +46,13 @@ def command(*, module: str | None, workspace: Path) -> None:
         load_entry(one_module(module))
     else:
         load_locations(workspace)
+    bench = open_bench()
     found = [
-        *(judge(where, look) for where, look in looks_at_stores(open_bench())),
+        *(judge(where, look) for where, look in looks_at_stores(bench)),
         *(
             replace(one, where=f"{name}  {one.where}")
             for name, spec in declared_models().items()
-            for one in found_of(spec)
+            for one in found_of(spec, bench)
         ),
     ]
     for one in found:
@@ -87,7 +90,7 @@ def looks_at_stores(bench: "Workbench") -> Iterator[tuple[str, Look]]:
     yield "store  lake", tables
 
 
-def found_of(spec: "LifecycleSpec") -> Iterator[Found]:
+def found_of(spec: "LifecycleSpec", bench: "Workbench") -> Iterator[Found]:
     """Look at one model: its code, its rules, its estimator, and the columns that it names."""
     code = [judge(where, partial(look_at_function, path)) for where, path in code_paths(spec)]
     yield from code
@@ -96,17 +99,22 @@ def found_of(spec: "LifecycleSpec") -> Iterator[Found]:
     yield judge("train.estimator", partial(look_at_estimator, spec))
     # Wrong code or rules are told already; what they would make or name is not known.
     if spec.ingest.source.kind != "asset" and all(one.holds for one in (*code, suite)):
-        yield from found_of_source(spec)
+        from mlops_dagster.cli.check_columns import stored_columns
+
+        yield from found_of_source(spec, stored=stored_columns(bench, spec))
 
 
-def found_of_source(spec: "LifecycleSpec") -> Iterator[Found]:
-    """Read the first rows of the source, and compare its columns with those that are named."""
+def found_of_source(spec: "LifecycleSpec", *, stored: "pa.Schema | None" = None) -> Iterator[Found]:
+    """Read the first rows of the source, and compare its columns with those that are named.
+
+    `stored` are the columns that were taken so far.
+    """
     from mlops_dagster.cli.check_columns import Seen, look_at_rows, make_columns, wrong_columns
     from mlops_dagster.validate.suite_file import expectations_of
 
     kind = spec.ingest.source.kind
     try:
-        rows = look_at_rows(spec)
+        rows = look_at_rows(spec, stored)
     except MlopsError as error:
         yield Found(where="ingest.source", holds=False, said=str(error))
         return

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlops_dagster.errors import DataNotFitError, nearest
+from mlops_dagster.errors import DataNotFitError, StoreError, nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from mlops_dagster.spec import LifecycleSpec
     from mlops_dagster.validate.spec import ExpectationSpec
+    from mlops_dagster.workbench import Workbench
 
 ROWS = 200
 
@@ -30,23 +31,42 @@ Wrong = tuple[str, str]
 """Where a column is named, and what is wrong with it."""
 
 
-def look_at_rows(spec: "LifecycleSpec") -> "pa.Table":
-    """Read the first rows of a source, with the types that ingest gives them.
+def stored_columns(bench: "Workbench", spec: "LifecycleSpec") -> "pa.Schema | None":
+    """Read which columns the rows that were taken so far have; None where that cannot be told."""
+    try:
+        table = bench.tables.latest(f"{spec.identity.address}/raw_data")
+    except StoreError:  # the line of the lake says it
+        return None
+    return table.schema if table else None
 
+
+def look_at_rows(spec: "LifecycleSpec", stored: "pa.Schema | None" = None) -> "pa.Table":
+    """Read the first rows of a source, with the types and the columns that ingest gives them.
+
+    A `stored` column that is left at the source (ingest.without) is null, as it is in new rows.
     Raises: DataNotFitError, StoreError or SpecError when it cannot be read, or has no rows.
     """
+    import pyarrow as pa
+
     from mlops_dagster.ingest import sources
     from mlops_dagster.ingest.columns import fit, together
 
     where = f"{spec.identity.address}/raw_data"
-    parts = sources.read(spec.ingest.source, since=None, where=where)
+    parts = sources.read(spec.ingest.source, since=None, stored=stored, where=where)
     first = next((part for part in parts if part.num_rows), None)
     if first is None:
         message = f"{where}: the source has no rows, so its columns cannot be compared."
         raise DataNotFitError(message)
     rows = together([first], where=where).slice(0, ROWS)
+    without = spec.ingest.without
+    rows = rows.drop_columns([one for one in without if one in rows.column_names])
     times = [spec.event_time] if spec.event_time and spec.event_time in rows.column_names else []
-    return fit(rows, stored=None, times=times, untyped={}, where=where).rows
+    taken = fit(rows, stored=None, times=times, untyped={}, where=where).rows
+    kept = stored if stored is not None and (spec.key or spec.ingest.cursor) else ()
+    for one in kept:
+        if one.name in without:
+            taken = taken.append_column(one, pa.nulls(taken.num_rows, one.type))
+    return taken
 
 
 def make_columns(spec: "LifecycleSpec", rows: "pa.Table") -> tuple[str, ...] | None:
@@ -119,7 +139,8 @@ def named_of_features(spec: "LifecycleSpec") -> Iterator[Wrong]:
     for index, name in enumerate(spec.features.columns or ()):
         yield f"features.columns[{index}]", name
     for index, name in enumerate(spec.features.exclude):
-        yield f"features.exclude[{index}]", name
+        if name not in spec.ingest.without:
+            yield f"features.exclude[{index}]", name
     for index, name in enumerate(spec.evaluate.slices):
         yield f"evaluate.slices[{index}]", name
     for index, gate in enumerate(spec.evaluate.gates or ()):

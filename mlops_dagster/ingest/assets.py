@@ -47,7 +47,7 @@ def build_stage(
         checks=(
             StageCheck(
                 name="source_as_before",
-                description="The source has no new column, and at least half of its rows still.",
+                description="The source has no new column, none that is written otherwise, and at least half of its rows.",
             ),
         ),
         settings=spec.model_dump(mode="json"),

@@ -12,7 +12,7 @@ import pyarrow.dataset as pads
 
 from mlops_dagster.duck import connect
 from mlops_dagster.ingest.refused import Refused
-from mlops_dagster.stores.row_text import parts_of, to_text
+from mlops_dagster.stores.row_text import parts_of, to_text, with_whole_numbers
 from mlops_dagster.stores.tables import BATCH
 
 _ROW = "_row"
@@ -58,11 +58,14 @@ def by_key(
     newest_by: Sequence[str],
     refused: Refused,
     whole: bool,
+    left: Sequence[str] = (),
 ) -> Changes:
     """Compare by key and content: unseen keys are new, the same key with other values replaces.
 
-    `whole`: the read has all that the source has, so that a key which is not there is gone.
+    `whole`: the read has all that the source has, so that a key which is not there is gone. `left` are
+    stored columns that are taken no more: what a row has there stays, also when the row is replaced.
     """
+    given = _with_left(given, stored, key=key, left=left)
     with connect() as engine:
         twice = _take_last(engine, given, key=key, newest_by=newest_by)
         engine.register("stored", stored)
@@ -88,6 +91,27 @@ def by_key(
     )
 
 
+def _with_left(
+    given: pa.Table, stored: pads.Dataset, *, key: Sequence[str], left: Sequence[str]
+) -> pa.Table:
+    """Give rows what their stored selves have in the columns `left`; unseen keys have null there."""
+    if not left:
+        return given
+    known = stored.to_table(columns=[*key, *left])
+    with connect() as engine:
+        engine.register("given", _numbered(given.select(list(key))))
+        engine.register("known", _numbered(known.select(list(key))))
+        # A table that was made without a key may have one twice.
+        places = engine.sql(
+            f"""SELECT max(known.{_ROW}) AS {_ROW} FROM given LEFT JOIN known USING ({_list(key)})
+            GROUP BY given.{_ROW} ORDER BY given.{_ROW}"""
+        ).to_arrow_table()
+    kept = known.select(list(left)).take(places[_ROW])
+    for name in left:
+        given = given.append_column(name, kept[name])
+    return given
+
+
 def _unmended(
     given: pa.Table, differing: pa.Array, refused: Refused, *, key: Sequence[str]
 ) -> pa.Array:
@@ -98,8 +122,9 @@ def _unmended(
     keys = pa.array(to_text(given.select(list(key)).take(differing)), pa.string())
     known = pa.array(parts_of(refused.mended.to_pylist(), key), pa.string())
     suspects = differing.filter(pc.is_in(keys, value_set=known))
-    texts = pa.array(to_text(given.take(suspects)), pa.string())
-    mended = suspects.filter(pc.is_in(texts, value_set=refused.mended))
+    texts = pa.array(with_whole_numbers(to_text(given.take(suspects))), pa.string())
+    before = pa.array(with_whole_numbers(refused.mended.to_pylist()), pa.string())
+    mended = suspects.filter(pc.is_in(texts, value_set=before))
     return differing.filter(pc.invert(pc.is_in(differing, value_set=mended)))
 
 
@@ -149,7 +174,9 @@ def after(given: pa.Table, known: pa.Table, *, column: str, mark: object) -> Cha
     past = given.filter(pc.greater(given[column], pa.scalar(mark)))
     ties = given.filter(pc.equal(given[column], pa.scalar(mark)))
     both = [name for name in given.column_names if name in known.column_names]
-    left = Counter(to_text(known.select(both)))
+    # A column that gets decimals is written otherwise now: 3.0 for 3.
+    alike = known.select(both).cast(given.select(both).schema, safe=False)
+    left = Counter(to_text(alike))
     fresh = []
     for text in to_text(ties.select(both)):
         fresh.append(not left[text])

@@ -1,6 +1,5 @@
 """Gives every read the same plain column types, or says which column does not fit. Pure."""
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,10 +7,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops_dagster.errors import DataNotFitError
+from mlops_dagster.errors import DataNotFitError, closest, nearest
+from mlops_dagster.ingest.zones import Zone, zone_of
+from mlops_dagster.stores.schemas import gets_decimals
 
-_TIME = r"\d{4}-?\d\d-?\d\d[T ]\d\d"
-_ZONE = r"(Z|[+-]\d\d:?\d\d|[+-]\d\d)"
 INSTANT = pa.timestamp("us", tz="UTC")
 _WIDER = {
     pa.uint8(): pa.int16(),
@@ -29,17 +28,21 @@ _WIDER = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """Rows with plain types, and the time columns that came without a time zone."""
+    """Rows with plain types, and how their times came.
+
+    `widened` are the columns that were whole numbers in the table and have decimals now.
+    """
 
     rows: pa.Table
-    naive: tuple[str, ...]
+    zones: Mapping[str, Zone]
+    widened: tuple[str, ...] = ()
 
 
 def together(tables: Iterable[pa.Table], *, where: str) -> pa.Table:
     """Put the batches of one read together; a column may widen between them, not change its kind."""
     parts = []
     for part in tables:
-        _refuse_twice(part.column_names, where=where)
+        refuse_twice(part.column_names, where=where)
         parts += [part] if part.num_columns else []
     if not parts:
         return pa.table({})
@@ -57,49 +60,91 @@ def fit(
     times: Collection[str],
     untyped: Mapping[str, pa.DataType],
     where: str,
+    fixed: Collection[str] = (),
 ) -> Fitted:
     """Bring `rows` to the types that are kept, and to those of the `stored` table.
 
     `times` are read as instants; what has no time zone is taken as UTC. `untyped` are the types of
-    columns that have no value yet (default: text).
+    columns that have no value yet (default: text). Whole numbers may widen to doubles, but those of the
+    `fixed` columns.
     Raises: DataNotFitError naming the column, its type, and the type that was needed.
     """
     _refuse_reserved(rows.column_names, where=where)
-    naive, columns = [], {}
+    zones, widened, columns = {}, [], {}
     for name, column in zip(rows.column_names, rows.columns, strict=True):
-        target = stored.field(name).type if stored and name in stored.names else None
-        if _is_naive(column.type) or (name in times and _is_naive_text(column)):
-            naive.append(name)
+        known = stored.field(name) if stored and name in stored.names else None
+        target = known.type if known else None
+        if zone := zone_of(column, is_time=name in times):
+            zones[name] = zone
         plain = _plain(column, name, where=where)
         if name in times:
             plain = _as_instants(plain, name, where=where)
         if pa.types.is_null(plain.type):
             plain = plain.cast(target or untyped.get(name, pa.string()))
+        if known and name not in fixed and gets_decimals(pa.table({name: plain}), known):
+            widened.append(name)
+            target = pa.float64()
         columns[name] = _as_stored(plain, target, f"{where}: column {name!r}")
-    return Fitted(rows=pa.table(columns), naive=tuple(naive))
+    return Fitted(rows=pa.table(columns), zones=zones, widened=tuple(widened))
 
 
-def need_columns(needed: Iterable[str | None], present: Sequence[str], *, where: str) -> None:
-    """Refuse rows without the columns that the declaration or the stored table has."""
+def need_columns(
+    needed: Iterable[str | None],
+    present: Sequence[str],
+    *,
+    where: str,
+    stored: Sequence[str] = (),
+) -> None:
+    """Refuse rows without the columns that the declaration names; the source had the `stored` ones."""
     wanted = dict.fromkeys(one for one in needed if one)
-    if missing := [name for name in wanted if name not in present]:
+    missing = [name for name in wanted if name not in present]
+    if gone := [name for name in missing if name in stored]:
+        message = (
+            f"{where}: {_gone(gone, present, stored)} It is declared, and the source had it before. "
+            "Give it again."
+        )
+        raise DataNotFitError(message)
+    if missing:
         raise DataNotFitError.missing_columns(where, missing, present)
 
 
+def need_target(target: str, present: Sequence[str], *, where: str, stored: Sequence[str]) -> None:
+    """Refuse rows without the column of the target, which may be empty."""
+    if target not in present:
+        missing = f"{target!r} is missing. {nearest(target, present)}"
+        told = _gone([target], present, stored) if target in stored else missing
+        message = (
+            f"{where}: {told} It is the target: give the column, empty for rows whose outcome is not "
+            "known yet, as those that are to be scored."
+        )
+        raise DataNotFitError(message)
+
+
 def need_stored_columns(
-    stored: Iterable[str], present: Sequence[str], *, where: str, lookup: bool
+    stored: Sequence[str], present: Sequence[str], *, where: str, lookup: bool
 ) -> None:
     """Refuse rows without a column that the source had before."""
     if missing := [name for name in stored if name not in present]:
-        error = DataNotFitError.missing_columns(where, missing, present)
         way_out = (
             "or bring the table in under another name of a lookup."
             if lookup
-            else "if it is gone for good, name it in ingest.without: new rows have null there, and "
-            "features.exclude keeps it from the model."
+            else "if it is gone for good, name it in ingest.without: new rows have null there, known ones "
+            "keep what they have (without a key and a cursor the column goes), and features.exclude keeps "
+            "it from the model."
         )
-        message = f"{error} The source had it before. Give it again; {way_out}"
+        had = "it" if len(missing) == 1 else "them"
+        message = f"{where}: {_gone(missing, present, stored)} The source had {had} before. Give {had} again; {way_out}"
         raise DataNotFitError(message)
+
+
+def _gone(names: Sequence[str], present: Sequence[str], stored: Sequence[str]) -> str:
+    """Name columns that the source had, each with what may be its new name: one that it had not."""
+    new = [one for one in present if one not in stored]
+    hints = {name: closest(name, new) for name in names}
+    return " ".join(
+        f"{name!r} is missing." + (f" Did you mean {hint!r}?" if hint else "")
+        for name, hint in hints.items()
+    )
 
 
 def refuse_nulls(rows: pa.Table, columns: Iterable[str], *, where: str, role: str) -> None:
@@ -113,6 +158,18 @@ def refuse_nulls(rows: pa.Table, columns: Iterable[str], *, where: str, role: st
             raise DataNotFitError(message)
 
 
+def refuse_words(
+    rows: pa.Table, stored: pa.Schema | None, *, times: Collection[str], where: str
+) -> None:
+    """Refuse text in columns of numbers or `times`, naming the first value that is none."""
+    for name in times:
+        if name in rows.column_names and pa.types.is_string(rows[name].type):
+            _as_instants(rows[name], name, where=where)
+    for field in stored or ():
+        if field.name in rows.column_names and pa.types.is_string(rows[field.name].type):
+            _refuse_words(rows[field.name], field.type, f"{where}: column {field.name!r}")
+
+
 def _refuse_reserved(names: Sequence[str], *, where: str) -> None:
     if ours := sorted(name for name in names if name.startswith("_")):
         message = (
@@ -121,32 +178,11 @@ def _refuse_reserved(names: Sequence[str], *, where: str) -> None:
         raise DataNotFitError(message)
 
 
-def _refuse_twice(names: Sequence[str], *, where: str) -> None:
+def refuse_twice(names: Sequence[str], *, where: str) -> None:
+    """Refuse a name that stands over two columns."""
     if twice := sorted({name for name in names if names.count(name) > 1}):
         message = f"{where}: the columns {twice} come twice. Name each column once in the source."
         raise DataNotFitError(message)
-
-
-def _is_naive(kind: pa.DataType) -> bool:
-    return pa.types.is_timestamp(kind) and kind.tz is None
-
-
-def is_zoned_text(column: pa.ChunkedArray) -> bool:
-    """Tell by its first value whether a column holds times with a time zone as text."""
-    first = _first_text(column)
-    return first is not None and re.match(_TIME + r".*" + _ZONE + "$", first) is not None
-
-
-def _is_naive_text(column: pa.ChunkedArray) -> bool:
-    first = _first_text(column)
-    return first is not None and re.search(_ZONE + "$", first) is None
-
-
-def _first_text(column: pa.ChunkedArray) -> str | None:
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        return None
-    known = column.drop_null()
-    return str(known[0].as_py()) if len(known) else None
 
 
 def _plain(column: pa.ChunkedArray, name: str, *, where: str) -> pa.ChunkedArray:
@@ -184,7 +220,7 @@ def _as_instants(column: pa.ChunkedArray, name: str, *, where: str) -> pa.Chunke
     if len(wrong := text[read.isna() & text.notna()]):
         message = (
             f"{where}: column {name!r}: {len(wrong)} of {len(text)} rows hold no ISO 8601 time; "
-            f"first: {wrong.iloc[0]!r}. Mend the source."
+            f"first: {wrong.iloc[0]!r} in row {wrong.index[0] + 1}. Mend the source."
         )
         raise DataNotFitError(message)
     return pa.chunked_array([pa.array(read.dt.as_unit("us"), type=INSTANT)])
@@ -195,7 +231,22 @@ def _as_stored(column: pa.ChunkedArray, target: pa.DataType | None, where: str) 
         return column
     if column.null_count == len(column) or _may_become(column.type, target):
         return _cast(column, target, where)
+    if pa.types.is_string(column.type):
+        _refuse_words(column, target, where)
     raise DataNotFitError(_changed(column.type, target, where))
+
+
+def _refuse_words(column: pa.ChunkedArray, target: pa.DataType, where: str) -> None:
+    """Name the first text where numbers were, if it is one that is no number."""
+    if not (pa.types.is_integer(target) or pa.types.is_floating(target)):
+        return
+    text = column.to_pandas()
+    if len(wrong := text[pd.to_numeric(text, errors="coerce").isna() & text.notna()]):
+        message = (
+            f"{where}: {len(wrong)} of {len(text)} rows hold no number, and it was {target}; "
+            f"first: {wrong.iloc[0]!r} in row {wrong.index[0] + 1}. Nothing was changed. Mend the source."
+        )
+        raise DataNotFitError(message)
 
 
 def _may_become(kind: pa.DataType, target: pa.DataType) -> bool:

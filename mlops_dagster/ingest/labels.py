@@ -5,7 +5,7 @@ import pyarrow as pa
 from mlops_dagster.declaration import LabelJoin, ModelIdentity
 from mlops_dagster.errors import DataNotFitError
 from mlops_dagster.ingest import sources
-from mlops_dagster.ingest.columns import need_columns, together
+from mlops_dagster.ingest.columns import need_columns
 from mlops_dagster.ingest.spec import LabelsSpec
 from mlops_dagster.records import Shown, Snapshot
 from mlops_dagster.stores.content import digest_of_table
@@ -24,16 +24,25 @@ def take_labels(context: StepContext, spec: LabelsSpec, *, source_rows: object =
     """
     tables, name = context.bench.tables, context.table(NOUN)
     with context.lock(NOUN):
-        given = together(
-            sources.read(spec.source, since=None, where=name, value=source_rows), where=name
+        before = tables.latest(name)
+        given = sources.read_whole(
+            spec.source,
+            since=None,
+            stored=_texts(before.schema) if before else None,
+            where=name,
+            value=source_rows,
         )
         rows = _declared_columns(context.model, spec, given, where=name)
-        before = tables.latest(name)
         if before is None or before.ref.digest != digest_of_table(rows):
             after = tables.overwrite(name, rows)
         else:
             after = before
     return _snapshot(context, spec, before=before, after=after)
+
+
+def _texts(schema: pa.Schema) -> pa.Schema:
+    """Leave the columns of text: other types may change, since all rows do."""
+    return pa.schema([one for one in schema if pa.types.is_string(one.type)])
 
 
 def label_columns(model: ModelIdentity, join: LabelJoin) -> tuple[str, ...]:

@@ -33,15 +33,17 @@ def told(plan: Plan, *, newest: str) -> str:
 
 
 def judge_source(plan: Plan) -> Check:
-    """Warn of columns that are new, and of a source with less than half of the rows that it had."""
-    said = [*_new_columns(plan), *_fall(plan)]
+    """Warn of new columns, decimals and time zones where none were, and a fall to less than half."""
+    mixed = [f"Column {name!r} {said}" for name, said in plan.mixed.items()]
+    said = [*_new_columns(plan), *_widened(plan), *mixed, *_fall(plan)]
     shown = {"rows_read": Shown(kind="integer", value=plan.read)}
     if plan.read_before is not None:
         shown["rows_read_before"] = Shown(kind="integer", value=plan.read_before)
     return Check(
         name=SOURCE_AS_BEFORE,
         outcome=Outcome.REFUSED if said else Outcome.PASSED,
-        because=" ".join(said) or "No new column, and no fall in the number of rows.",
+        because=" ".join(said)
+        or "No new column, none that is written otherwise, and no fall in the number of rows.",
         severity=Severity.WARNING,
         shown=shown,
     )
@@ -54,6 +56,15 @@ def _new_columns(plan: Plan) -> list[str]:
         f"New column {name!r} at the source: the first training on rows that have it takes it as a "
         "feature. Name it in features.exclude if it is none, or in ingest.without to leave it at the source."
         for name in plan.new_columns
+    ]
+
+
+def _widened(plan: Plan) -> list[str]:
+    if not plan.found.parts:
+        return []
+    return [
+        f"Column {name!r} held whole numbers and has decimals now: it is kept as double from here on."
+        for name in plan.widened
     ]
 
 

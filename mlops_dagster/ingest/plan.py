@@ -12,12 +12,13 @@ from mlops_dagster.ingest.changes import Changes
 from mlops_dagster.ingest.columns import (
     Fitted,
     fit,
-    is_zoned_text,
     need_columns,
     need_stored_columns,
+    need_target,
     refuse_nulls,
 )
 from mlops_dagster.ingest.refused import Refused, refused_before
+from mlops_dagster.ingest.zones import Zone, is_zoned_text, mixed_zones, read_zones, write_zones
 from mlops_dagster.stores.content import digest_of_table, is_current
 from mlops_dagster.stores.tables import BATCH, TableStore, TableVersion
 
@@ -28,7 +29,8 @@ READ_ROWS = "read_rows"
 class Target:
     """One table that a source is brought into, and what the declaration says of its columns.
 
-    `whole`: each read gives all that the source has. `without` are the columns that are not taken.
+    `whole`: each read gives all that the source has. `without` are the columns that are not taken. `label`
+    is the model's target.
     """
 
     table: str
@@ -39,9 +41,16 @@ class Target:
     whole: bool
     cursor: str | None = None
     event_time: str | None = None
+    label: str | None = None
     untyped: Mapping[str, pa.DataType] = field(default_factory=dict)
     without: tuple[str, ...] = ()
     quarantine: str | None = None
+
+    @property
+    def fixed(self) -> frozenset[str]:
+        """The columns that keep their type: they name rows, order them, or are classes."""
+        classes = [name for name, kind in self.untyped.items() if not pa.types.is_floating(kind)]
+        return frozenset([*self.key, *classes, *([self.cursor] if self.cursor else [])])
 
     @property
     def mode(self) -> str:
@@ -54,16 +63,19 @@ class Plan:
     """What a source would change in a table; nothing is written yet.
 
     `read_before` is how many rows the source gave when the table changed last, if that was a whole read.
-    `new_columns` are those that the table has not yet.
+    `new_columns` are those that the table has not yet; `widened` get decimals for the first time.
+    `zones` are how times came, and `mixed` says what is wrong with that.
     """
 
     target: Target
     before: TableVersion | None
     found: Changes
-    naive: tuple[str, ...] = ()
+    zones: Mapping[str, Zone] = field(default_factory=dict)
+    mixed: Mapping[str, str] = field(default_factory=dict)
     read: int = 0
     read_before: int | None = None
     new_columns: tuple[str, ...] = ()
+    widened: tuple[str, ...] = ()
     state: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -74,8 +86,10 @@ def make_plan(
     if not given.num_rows:
         return _nothing(target, before)
     given = given.drop_columns([one for one in target.without if one in given.column_names])
-    need_columns(target.needed, given.column_names, where=target.where)
     kept = _own_columns(before.schema) if before else []
+    if target.label:
+        need_target(target.label, given.column_names, stored=kept, where=target.where)
+    need_columns(target.needed, given.column_names, where=target.where, stored=kept)
     need_stored_columns(
         [one for one in kept if one not in target.without],
         given.column_names,
@@ -88,17 +102,25 @@ def make_plan(
         times=target.times | _cursor_as_time(target, before, given),
         untyped=target.untyped,
         where=target.where,
+        fixed=target.fixed,
     )
     found, state = _compare(tables, target, before=before, fitted=fitted)
+    known = read_zones(before.state) if before else {}
     return Plan(
         target=target,
         before=before,
         found=found,
-        naive=fitted.naive,
+        zones=fitted.zones,
+        mixed=mixed_zones(known, fitted.zones, is_news=bool(found.parts)),
         read=given.num_rows,
         read_before=_read_before(target, before),
         new_columns=tuple(one for one in given.column_names if before and one not in kept),
-        state={**state, READ_ROWS: str(given.num_rows)} if target.whole else state,
+        widened=fitted.widened,
+        state={
+            **state,
+            **write_zones(known, fitted.zones),
+            **({READ_ROWS: str(given.num_rows)} if target.whole else {}),
+        },
     )
 
 
@@ -187,6 +209,7 @@ def _by_key(
             else Refused()
         ),
         whole=target.whole,
+        left=[one for one in target.without if one in before.schema.names],
     )
 
 

@@ -8,11 +8,11 @@ import pyarrow as pa
 from mlops_dagster.declaration import ModelIdentity, Task
 from mlops_dagster.ingest import cursor, sources
 from mlops_dagster.ingest.arrivals import source_state
-from mlops_dagster.ingest.columns import together
 from mlops_dagster.ingest.cursor import Since
 from mlops_dagster.ingest.news import judge_source, told
 from mlops_dagster.ingest.plan import Plan, Target, make_plan, read_mark
 from mlops_dagster.ingest.spec import IngestSpec, LookupSpec
+from mlops_dagster.ingest.zones import Zone
 from mlops_dagster.records import Shown, Snapshot, TableRef
 from mlops_dagster.stores.described import (
     about_table,
@@ -41,9 +41,13 @@ def run(context: StepContext, spec: IngestSpec, *, source_rows: object = None) -
         before = tables.latest(target.table)
         since = _since(target, before, spec)
         state = _state(context, spec)  # before the rows: what comes between is new
-        given = together(
-            sources.read(spec.source, since=since, where=target.where, value=source_rows),
+        given = sources.read_whole(
+            spec.source,
+            since=since,
+            stored=before.schema if before else None,
             where=target.where,
+            times=target.times,
+            value=source_rows,
         )
         plan = make_plan(tables, target, before=before, given=given)
         others = {
@@ -72,10 +76,11 @@ def _own_target(context: StepContext, spec: IngestSpec) -> Target:
         table=name,
         where=name,
         key=model.key,
-        needed=(*model.key, model.target, model.event_time, spec.cursor),
+        needed=(*model.key, model.event_time, spec.cursor),
         times=_times(model, spec),
         cursor=spec.cursor,
         event_time=model.event_time,
+        label=model.target,
         untyped={model.target: _UNTYPED[model.task]},
         whole=sources.is_whole(spec.source, cursor=spec.cursor, keyed=bool(model.key), where=name),
         without=spec.without,
@@ -96,8 +101,10 @@ def _plan_lookup(context: StepContext, name: str, lookup: LookupSpec) -> Plan:
     target = Target(
         table=table, where=table, key=key, needed=key, times=frozenset(times), whole=True
     )
-    given = together(sources.read(lookup, since=None, where=table), where=table)
-    return make_plan(tables, target, before=tables.latest(table), given=given)
+    before = tables.latest(table)
+    stored = before.schema if before else None
+    given = sources.read_whole(lookup, since=None, stored=stored, where=table, times=times)
+    return make_plan(tables, target, before=before, given=given)
 
 
 def _since(target: Target, before: TableVersion | None, spec: IngestSpec) -> Since | None:
@@ -125,9 +132,9 @@ def _commit(tables: TableStore, plan: Plan) -> TableVersion:
         KEY: json.dumps(target.key),
     }
     if target.mode == "keyed":
-        return tables.upsert(target.table, rows, key=target.key, state=state)
+        return tables.upsert(target.table, rows, key=target.key, state=state, widening=True)
     if target.mode == "appended":
-        return tables.append(target.table, rows, state=state)
+        return tables.append(target.table, rows, state=state, widening=True)
     return tables.overwrite(target.table, rows, state=state | {"snapshot_batch": str(batch)})
 
 
@@ -155,8 +162,8 @@ def _snapshot(
         "time_span": Shown(kind="text", value=f"{moment(first)} to {moment(newest)}"),
         "sample": Shown(kind="markdown", value=sample(rows)),
     }
-    if plan.naive:
-        said = f"{', '.join(plan.naive)}: without a time zone at the source, read as UTC."
+    if naive := [name for name, zone in plan.zones.items() if zone is not Zone.GIVEN]:
+        said = f"{', '.join(naive)}: without a time zone at the source, read as UTC."
         shown["time_zone"] = Shown(kind="text", value=said)
     return Snapshot(
         **context.stamp(),

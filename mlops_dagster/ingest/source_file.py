@@ -2,7 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO
 
 import fsspec
@@ -17,6 +17,7 @@ from mlops_dagster.ingest.spec import FORMATS, CsvOptions, FileSource, guess_for
 _BATCH_ROWS = 131_072
 _HEADER_BYTES = 1024 * 1024
 _HIDDEN = (".", "_")
+CSV_KINDS = frozenset({"csv", "tsv"})
 _USUAL = {"csv": ",", "tsv": "\t"}
 _DELIMITERS = (";", "\t", "|", ",")
 _BLOCK = 16 * 1024 * 1024
@@ -24,15 +25,30 @@ _BLOCK = 16 * 1024 * 1024
 _TOLD = ("mtime", "LastModified", "last_modified", "updated", "ETag", "etag", "created")
 
 
-def read(source: FileSource, *, where: str) -> Iterator[pa.Table]:
+def read(source: FileSource, *, where: str, texts: Collection[str] = ()) -> Iterator[pa.Table]:
     """Read every file, in the order of their names.
 
+    `texts` are columns that hold text, whatever the values of a CSV file look like.
     Raises: DataNotFitError when there is no file or one cannot be read as its format; SpecError when
     the format cannot be told; StoreError when the place does not answer.
     """
+    for _, part in read_each(source, where=where, texts=texts):
+        yield part
+
+
+def read_each(
+    source: FileSource,
+    *,
+    where: str,
+    texts: Collection[str],
+    only: Collection[str] | None = None,
+) -> Iterator[tuple[str, pa.Table]]:
+    """Read as `read` does, with the path of each part's file; `only` these files."""
     system = _open(source, where=where)
-    for path in _files(system, source, where=where):
-        yield from _read_one(system, path, source=source, where=where)
+    found = _files(system, source, where=where)
+    for path in (one for one in found if only is None or one in only):
+        for part in _read_one(system, path, source=source, texts=texts, where=where):
+            yield path, part
 
 
 def state(source: FileSource, *, where: str) -> str | None:
@@ -105,13 +121,20 @@ def _is_hidden(path: str) -> bool:
     return path.rsplit("/", 1)[-1].startswith(_HIDDEN)
 
 
-def _read_one(system: Any, path: str, *, source: FileSource, where: str) -> Iterator[pa.Table]:
+def _read_one(
+    system: Any, path: str, *, source: FileSource, texts: Collection[str], where: str
+) -> Iterator[pa.Table]:
     kind = guess_format(path, source.format, where=where)
     try:
         with system.open(path, "rb", compression="infer") as file:
-            if kind in {"csv", "tsv"}:
+            # Not every packed stream can be read from its start again, as is needed for CSV files.
+            if kind == "jsonl" and not system.size(path):
+                return
+            if kind in CSV_KINDS:
+                if _is_blank(file):
+                    return
                 _refuse_other_delimiter(file, kind, source.options, where=f"{where}: {path}")
-            yield from _parse(file, kind, source.options, where=f"{where}: {path}")
+            yield from _parse(file, kind, source.options, texts=texts, where=f"{where}: {path}")
     except (pa.ArrowInvalid, UnicodeDecodeError, EOFError, zlib.error) as error:
         message = (
             f"{where}: {redact(path)} cannot be read as {kind}: {redact_in(str(error), path)}. "
@@ -121,6 +144,13 @@ def _read_one(system: Any, path: str, *, source: FileSource, where: str) -> Iter
     except OSError as error:
         message = f"{where}: file"
         raise StoreError.unreachable(message, path, error) from _cause(error, source)
+
+
+def _is_blank(file: BinaryIO) -> bool:
+    """Tell whether a file has not even a header, as one that was made and not written yet."""
+    blank = not file.read(_HEADER_BYTES).strip()
+    file.seek(0)
+    return blank
 
 
 def _refuse_other_delimiter(file: BinaryIO, kind: str, options: CsvOptions, *, where: str) -> None:
@@ -138,18 +168,27 @@ def _refuse_other_delimiter(file: BinaryIO, kind: str, options: CsvOptions, *, w
         raise DataNotFitError(message)
 
 
-def _parse(file: BinaryIO, kind: str, options: CsvOptions, *, where: str) -> Iterator[pa.Table]:
+def _parse(
+    file: BinaryIO, kind: str, options: CsvOptions, *, texts: Collection[str], where: str
+) -> Iterator[pa.Table]:
     if kind == "parquet":
         for batch in pq.ParquetFile(file).iter_batches(batch_size=_BATCH_ROWS):
             yield pa.Table.from_batches([batch])
     elif kind == "jsonl":
         yield pajson.read_json(file, read_options=pajson.ReadOptions(block_size=_BLOCK))
     else:
-        yield _read_csv(file, options, delimiter=options.delimiter or _USUAL[kind], where=where)
+        delimiter = options.delimiter or _USUAL[kind]
+        yield _read_csv(file, options, delimiter=delimiter, texts=texts, where=where)
 
 
-def _read_csv(file: BinaryIO, options: CsvOptions, *, delimiter: str, where: str) -> pa.Table:
-    convert = pacsv.ConvertOptions(strings_can_be_null=True, decimal_point=options.decimal)
+def _read_csv(
+    file: BinaryIO, options: CsvOptions, *, delimiter: str, texts: Collection[str], where: str
+) -> pa.Table:
+    convert = pacsv.ConvertOptions(
+        strings_can_be_null=True,
+        decimal_point=options.decimal,
+        column_types=dict.fromkeys(texts, pa.string()),
+    )
     if options.null_values:
         convert.null_values = list(options.null_values)
     # Not the streaming reader: that one fixes a column's type by the first block alone.

@@ -143,7 +143,8 @@ class IngestSpec(Spec):
     )
     without: tuple[str, ...] = Field(
         default=(),
-        description="Columns that are left at the source; of one that was taken before, new rows have null.",
+        description="Columns that are left at the source; of one that was taken before, new rows have null "
+        "and known ones keep what they have.",
     )
     lookups: dict[Name, LookupSpec] = Field(
         default={}, description="Second tables that features read, by name."

@@ -21,7 +21,7 @@ from mlops_dagster.stores.content import (
     sum_batches,
 )
 from mlops_dagster.stores.covers import Cover, cover_by, quoted_name, smallest_cover
-from mlops_dagster.stores.schemas import fitted, storable
+from mlops_dagster.stores.schemas import fitted, storable, widen_column
 from mlops_dagster.stores.streams import stream
 
 _PLACE = "_mlops_place"
@@ -47,10 +47,18 @@ class Change:
 
 
 def plan_append(
-    name: str, rows: pa.Table, stored: pads.Dataset | None, *, hashed: Hashed = NOTHING
+    name: str,
+    rows: pa.Table,
+    stored: pads.Dataset | None,
+    *,
+    hashed: Hashed = NOTHING,
+    widening: bool = False,
 ) -> Change:
-    """Plan to add rows."""
-    return Change(kind="append", rows=fitted_or_new(name, rows, stored), hashed=hashed)
+    """Plan to add rows; all is written anew where a column widens."""
+    rows = fitted_or_new(name, rows, stored, widening=widening)
+    if stored is not None and _widened(rows.schema, stored.schema):
+        return _rewritten(rows, stored.to_table(), key=(), name=name)
+    return Change(kind="append", rows=rows, hashed=hashed)
 
 
 def plan_overwrite(
@@ -85,16 +93,20 @@ def plan_upsert(
     *,
     key: Sequence[str],
     near: Callable[[pa.Table], pads.Dataset] | None = None,
+    widening: bool = False,
 ) -> Change:
     """Plan to add rows, those with a known key in place of the old ones. Nulls in a key are equal.
 
-    `near` gives the part of the table that may hold some keys; without it all of it is looked at.
+    `near` gives the part of the table that may hold some keys; without it all of it is looked at. All is
+    written anew where a column widens.
     Delta's own MERGE is not used: it writes strings as views, by which Arrow cannot filter.
     """
-    rows = fitted_or_new(name, rows, stored)
+    rows = fitted_or_new(name, rows, stored, widening=widening)
     _check_key(name, rows, key)
     if stored is None or rows.num_rows == 0 or not set(key) <= set(stored.schema.names):
         return Change(kind="append", rows=rows)
+    if _widened(rows.schema, stored.schema):
+        return _rewritten(rows, stored.to_table(), key=key, name=name)
     close = near(rows.select(list(key))) if near else stored
     known, fresh = _parted(rows, close, key=key)
     if known.num_rows == 0:
@@ -106,15 +118,19 @@ def plan_upsert(
     touched = pa.concat_tables([old, known.select(there)], promote_options="default")
     covers = [smallest_cover(stored, part, columns) for part in (touched, fresh) if part.num_rows]
     if any(cover is None for cover in covers):
-        return _rewritten(rows, stored.to_table(), key=key)
+        return _rewritten(rows, stored.to_table(), key=key, name=name)
     cover = reduce(or_, [one for one in covers if one is not None])
     inside = pa.Table.from_batches(stream(stored, where=cover.expression), stored.schema)
-    return _rewritten(rows, inside, key=key, cover=cover)
+    return _rewritten(rows, inside, key=key, name=name, cover=cover)
 
 
-def fitted_or_new(name: str, rows: pa.Table, stored: pads.Dataset | None) -> pa.Table:
+def fitted_or_new(
+    name: str, rows: pa.Table, stored: pads.Dataset | None, *, widening: bool = False
+) -> pa.Table:
     """Fit rows to the stored schema, or to one that a new table can have."""
-    return storable(name, rows, hints={}) if stored is None else fitted(name, rows, stored.schema)
+    if stored is None:
+        return storable(name, rows, hints={})
+    return fitted(name, rows, stored.schema, widening=widening)
 
 
 def sum_dataset(stored: pads.Dataset, *, filter_by: pc.Expression | None = None) -> ContentSum:
@@ -194,15 +210,28 @@ def _tells_age(column: pa.Field) -> bool:
     return bool(temporal or column.name.startswith("_"))
 
 
+def _widened(rows: pa.Schema, stored: pa.Schema) -> list[str]:
+    """List the columns of whole numbers that get decimals with rows that were fitted."""
+    return [
+        one.name
+        for one in stored
+        if pa.types.is_integer(one.type) and pa.types.is_floating(rows.field(one.name).type)
+    ]
+
+
 def _rewritten(
-    rows: pa.Table, inside: pa.Table, *, key: Sequence[str], cover: Cover | None = None
+    rows: pa.Table,
+    inside: pa.Table,
+    *,
+    key: Sequence[str],
+    name: str,
+    cover: Cover | None = None,
 ) -> Change:
     """Put rows beside those `inside` a part of the table (or all of it) that have other keys."""
-    # Keys alone go through the database, since a table's other columns weigh many times as much.
-    keys = inside.select(list(key)).append_column(_PLACE, pa.array(range(inside.num_rows)))
-    others = _joined("old ANTI JOIN new", keys, rows.select(list(key)), key=key, columns=[_PLACE])
-    places = others.column(_PLACE).combine_chunks()
-    kept = inside.filter(pc.is_in(keys.column(_PLACE), value_set=places))
+    kept = _with_other_keys(inside, rows, key=key) if key else inside
+    for column in _widened(rows.schema, inside.schema):
+        wide = widen_column(name, column, kept.column(column))
+        kept = kept.set_column(kept.schema.get_field_index(column), column, wide)
     every = pa.concat_tables([kept, rows], promote_options="default")
     return Change(
         kind="replace" if cover else "overwrite",
@@ -210,6 +239,14 @@ def _rewritten(
         removed=content_sum(inside),
         condition=cover.sql if cover else "",
     )
+
+
+def _with_other_keys(inside: pa.Table, rows: pa.Table, *, key: Sequence[str]) -> pa.Table:
+    # Keys alone go through the database, since a table's other columns weigh many times as much.
+    keys = inside.select(list(key)).append_column(_PLACE, pa.array(range(inside.num_rows)))
+    others = _joined("old ANTI JOIN new", keys, rows.select(list(key)), key=key, columns=[_PLACE])
+    places = others.column(_PLACE).combine_chunks()
+    return inside.filter(pc.is_in(keys.column(_PLACE), value_set=places))
 
 
 def _joined(

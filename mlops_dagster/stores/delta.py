@@ -121,6 +121,7 @@ class DeltaTables:
         *,
         state: Mapping[str, str] | None = None,
         hashed: Mapping[str, str] | None = None,
+        widening: bool = False,
     ) -> TableVersion:
         """Add rows (zero rows commit the state alone). The first write makes the table.
 
@@ -128,7 +129,8 @@ class DeltaTables:
         """
 
         def plan(base: Opened | None) -> Change:
-            return plan_append(name, rows, base.stored if base else None, hashed=hashed or {})
+            stored = base.stored if base else None
+            return plan_append(name, rows, stored, hashed=hashed or {}, widening=widening)
 
         return self._write(name, plan, state or {})
 
@@ -139,13 +141,13 @@ class DeltaTables:
         *,
         key: Sequence[str],
         state: Mapping[str, str] | None = None,
+        widening: bool = False,
     ) -> TableVersion:
         """Add rows; a row whose key is there replaces the old one. `rows` has each key once."""
 
         def plan(base: Opened | None) -> Change:
-            if base is None:
-                return plan_upsert(name, rows, None, key=key)
-            return plan_upsert(name, rows, base.stored, key=key, near=base.holding)
+            stored, near = (base.stored, base.holding) if base else (None, None)
+            return plan_upsert(name, rows, stored, key=key, near=near, widening=widening)
 
         return self._write(name, plan, state or {})
 

@@ -28,6 +28,11 @@ def parts_of(texts: Sequence[str], names: Sequence[str]) -> list[str]:
     return [_written({name: row.get(name) for name in names}) for row in rows]
 
 
+def with_whole_numbers(texts: Sequence[str]) -> list[str]:
+    """Write rows that `to_text` wrote with 3 for 3.0: as it was before their column got decimals."""
+    return [_written(json.loads(text, parse_float=_whole)) for text in texts]
+
+
 def from_text(texts: Sequence[str], schema: pa.Schema, *, where: str) -> pa.Table:
     """Read rows back with the types of `schema`; a column that a row has not is null."""
     rows = [json.loads(text) for text in texts]
@@ -52,6 +57,11 @@ def conform(rows: pa.Table, schema: pa.Schema, *, where: str) -> pa.Table:
 def _written(row: dict[str, Any]) -> str:
     known = {name: value for name, value in row.items() if value is not None}
     return json.dumps(known, default=_told, ensure_ascii=False, sort_keys=True)
+
+
+def _whole(text: str) -> int | float:
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def _read(column: pa.ChunkedArray, kind: pa.DataType, name: str, where: str) -> pa.ChunkedArray:

@@ -90,9 +90,10 @@ def without_index(rows: pa.Table) -> pa.Table:
     return rows.drop_columns(index).replace_schema_metadata(None)
 
 
-def fitted(table: str, rows: pa.Table, stored: pa.Schema) -> pa.Table:
+def fitted(table: str, rows: pa.Table, stored: pa.Schema, *, widening: bool = False) -> pa.Table:
     """Fit rows to a stored schema: cast without loss, absent columns null, new columns at the end.
 
+    `widening`: doubles that are no whole numbers stay doubles where whole numbers are stored.
     Raises: DataNotFitError naming the column when its type changed.
     """
     hints = {field.name: field.type for field in stored}
@@ -100,10 +101,30 @@ def fitted(table: str, rows: pa.Table, stored: pa.Schema) -> pa.Table:
     if rows.num_rows == 0:
         # The types of an empty frame are a guess, so there is nothing to hold against the table.
         return stored.empty_table()
-    columns = {field.name: _fitted_column(table, field, rows) for field in stored} | {
+    given = {
+        field.name: field.with_type(pa.float64())
+        if widening and gets_decimals(rows, field)
+        else field
+        for field in stored
+    }
+    columns = {name: _fitted_column(table, field, rows) for name, field in given.items()} | {
         name: rows.column(name) for name in rows.column_names if name not in hints
     }
     return pa.table(columns)
+
+
+def gets_decimals(rows: pa.Table, stored: pa.Field) -> bool:
+    """Tell whether a column of whole numbers comes with numbers that are not whole."""
+    if stored.name not in rows.column_names or not pa.types.is_integer(stored.type):
+        return False
+    column = rows.column(stored.name)
+    if not pa.types.is_floating(column.type):
+        return False
+    try:
+        column.cast(stored.type)
+    except pa.ArrowInvalid:
+        return True
+    return False
 
 
 def _fitted_column(table: str, field: pa.Field, rows: pa.Table) -> pa.ChunkedArray | pa.Array:
@@ -147,6 +168,18 @@ def cast_column(
         message = (
             f"{table}: column {name!r} is stored as {target} and arrives as {column.type}, and a value "
             f"does not fit: {error}. Cast it at the source; nothing was written."
+        )
+        raise DataNotFitError(message) from error
+
+
+def widen_column(table: str, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Make doubles of whole numbers. Raises: DataNotFitError when one is too large for that."""
+    try:
+        return column.cast(pa.float64())
+    except pa.ArrowInvalid as error:
+        message = (
+            f"{table}: column {name!r} gets decimals, and it holds whole numbers that a double cannot "
+            f"hold: {error}. Give the decimals under another name; nothing was written."
         )
         raise DataNotFitError(message) from error
 

@@ -79,11 +79,13 @@ class TableStore(Protocol):
         *,
         state: Mapping[str, str] | None = None,
         hashed: Mapping[str, str] | None = None,
+        widening: bool = False,
     ) -> TableVersion:
         """Add rows (zero rows commit the state alone). The first write makes the table.
 
         `hashed` names columns of text, each with the column of these rows that has what `hex_digests`
-        writes of them: they are not hashed once more for the table's digest.
+        writes of them: they are not hashed once more for the table's digest. `widening`: a column of whole
+        numbers becomes one of doubles, in all rows, when some that come are not whole.
         Raises: DataNotFitError when a column's type changed; the table is left as it was.
         """
 
@@ -94,8 +96,12 @@ class TableStore(Protocol):
         *,
         key: Sequence[str],
         state: Mapping[str, str] | None = None,
+        widening: bool = False,
     ) -> TableVersion:
-        """Add rows; a row whose key is there replaces the old one. `rows` has each key once."""
+        """Add rows; a row whose key is there replaces the old one. `rows` has each key once.
+
+        `widening` is that of `append`.
+        """
 
     def replace(
         self,

@@ -167,6 +167,33 @@ class TableStoreContract:
         with pytest.raises(DataNotFitError, match="'whole' is stored as int64"):
             tables.append(NAME, pa.table({"id": ["c"], "whole": [2.5]}))
 
+    @pytest.mark.parametrize("key", [["id"], []], ids=["upsert", "append"])
+    def test_whole_numbers_widen_in_all_rows_when_asked(
+        self, key: list[str], tables: TableStore
+    ) -> None:
+        before = tables.append(
+            NAME, pa.table({"id": ["a", "b"], "whole": [1, None], "_batch": [1, 2]})
+        )
+        rows = pa.table({"id": ["b", "c"], "whole": [2.5, 3.0], "_batch": [3, 3]})
+        said = (
+            tables.upsert(NAME, rows, key=key, widening=True)
+            if key
+            else tables.append(NAME, rows.slice(1).set_column(1, "whole", [[2.5]]), widening=True)
+        )
+        kept = tables.read(NAME).sort_by("id")
+        assert kept["whole"].type == pa.float64()
+        assert kept["whole"].to_pylist() == ([1.0, 2.5, 3.0] if key else [1.0, None, 2.5])
+        assert kept["_batch"].to_pylist() == ([1, 3, 3] if key else [1, 2, 3])
+        assert tables.read(NAME, version=before.ref.version)["whole"].type == pa.int64()
+        assert_true_to_its_rows(tables, said)
+        assert_true_to_its_rows(tables, tables.append(NAME, pa.table({"id": ["d"], "whole": [4]})))
+
+    def test_whole_numbers_that_a_double_cannot_hold_do_not_widen(self, tables: TableStore) -> None:
+        before = tables.append(NAME, pa.table({"id": ["a"], "whole": [2**53 + 1]}))
+        with pytest.raises(DataNotFitError, match="'whole' gets decimals, and it holds whole num"):
+            tables.append(NAME, pa.table({"id": ["b"], "whole": [0.5]}), widening=True)
+        assert tables.latest(NAME) == before
+
     def test_new_columns_are_added_and_missing_ones_are_null(self, tables: TableStore) -> None:
         tables.append(NAME, ROWS)
         said = tables.append(NAME, pa.table({"id": ["d"], "note": ["new"]}))

@@ -130,11 +130,11 @@ def _keep(context: StepContext, source: TableVersion, rows: pa.Table, *, ruling:
         pa.array([i for i in range(rows.num_rows) if i not in ruling.kept_out], pa.int64())
     )
     if context.model.key:
-        tables.upsert(name, kept, key=context.model.key, state=state)
+        tables.upsert(name, kept, key=context.model.key, state=state, widening=True)
     elif source.state.get("snapshot_batch") == str(ruling.batch):
         tables.overwrite(name, kept, state=state)
     else:
-        tables.append(name, kept, state=state)
+        tables.append(name, kept, state=state, widening=True)
 
 
 def _empty(context: StepContext, source: TableVersion) -> TableVersion:

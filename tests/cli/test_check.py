@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from mlops_dagster.cli.check import found_of_source, judge
@@ -24,11 +25,43 @@ DECLARED = {
 }
 
 
-def checked(folder: Path, **changed) -> list[tuple[bool, str, str]]:
+def checked(folder: Path, *, stored=None, without=(), **changed) -> list[tuple[bool, str, str]]:
     (folder / "customers.csv").write_text("plan,calls,left\n" + "basic,2,no\npro,1,yes\n" * 20)
-    source = {"source": {"kind": "file", "path": str(folder / "customers.csv")}}
-    spec = read_declaration({**DECLARED, "ingest": source, **changed}, render_with({}))
-    return [(one.holds, one.where, one.said) for one in found_of_source(spec)]
+    source = {"kind": "file", "path": str(folder / "customers.csv")}
+    ingest = {"source": source, "without": list(without)}
+    spec = read_declaration({**DECLARED, "ingest": ingest, **changed}, render_with({}))
+    return [(one.holds, one.where, one.said) for one in found_of_source(spec, stored=stored)]
+
+
+def shout(rows):
+    return rows.assign(loud=rows["channel"].str.upper())
+
+
+NAMES_CHANNEL = {
+    "key": ["plan"],
+    "features": {"functions": [f"{__name__}:shout"], "exclude": ["channel"]},
+    "validate": {
+        "expectations": [
+            {"type": "expect_column_values_to_be_in_set", "kwargs": {"column": "channel"}}
+        ]
+    },
+}
+STORED = pa.schema([("plan", pa.string()), ("channel", pa.string()), ("_batch", pa.int64())])
+
+
+def test_a_column_that_is_left_at_the_source_and_was_taken_before_is_there(tmp_path):
+    found = checked(tmp_path, stored=STORED, without=["channel"], **NAMES_CHANNEL)
+    assert [holds for holds, _, _ in found] == [True, True]
+
+
+def test_a_column_that_is_left_at_the_source_is_not_there_else(tmp_path):
+    changed = {**NAMES_CHANNEL, "features": {"exclude": ["calls"]}}
+    found = checked(tmp_path, without=["calls", "channel"], **changed)
+    assert [(holds, where) for holds, where, _ in found] == [
+        (True, "ingest.source"),
+        (False, "validate.expectations[0]"),
+    ]
+    assert found[0][2] == "file answers: 2 columns"
 
 
 def test_columns_that_are_there_hold(tmp_path):

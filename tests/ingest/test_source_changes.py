@@ -71,12 +71,92 @@ def test_a_column_that_is_gone_names_the_way_out_and_it_works(key, read, open_st
     assert read(rows(3, carrier="UA"), key=key, without=["carrier"]).table == record.table
 
 
+GONE = {
+    "late": "'late' is missing. It is the target: give the column, empty for rows whose outcome is not",
+    "id": "'id' is missing. It is declared, and the source had it before. Give it again.",
+    "size": "'size' is missing. The source had it before. Give it again; if it is gone for good",
+}
+
+
+@pytest.mark.parametrize("column", GONE)
+def test_a_column_that_vanished_is_not_taken_for_another_that_was_there_before(column, read):
+    read(rows(2, sizes=1, lates=1, ids=1))
+    with pytest.raises(DataNotFitError) as refused:
+        read(rows(3, sizes=1, lates=1, ids=1).drop(columns=column))
+    assert f"raw_data: {GONE[column]}" in str(refused.value)
+    with pytest.raises(DataNotFitError, match=f"'{column}' is missing. Did you mean '{column}x'?"):
+        read(rows(3, sizes=1, lates=1, ids=1).rename(columns={column: f"{column}x"}))
+
+
+def test_rows_to_be_scored_have_the_target_empty(read):
+    read(rows(2))
+    assert read(rows(3, late=[0, 0, None])).new_rows == 1
+
+
+def test_a_target_that_the_source_never_had_names_the_nearest_column(read):
+    with pytest.raises(DataNotFitError, match=r"'late' is missing. Did you mean 'later'\? Known"):
+        read(rows(2).rename(columns={"late": "later"}))
+
+
+def test_a_renamed_column_leaves_its_history_in_every_row(read, open_step):
+    amounts = [1.5, None, 3.5]
+    read(rows(3, amount=amounts))
+    renamed = rows(4, amount_eur=[1.5, 2.5, 3.5, 4.5], size=[1, 1, 2, 1])
+    record = read(renamed, without=["amount"])
+    assert (record.new_rows, record.shown["corrected_rows"].value) == (1, 3)
+    kept = open_step().bench.tables.read(record.table.name).sort_by("id")
+    assert kept["amount"].to_pylist() == [*amounts, None]
+    assert kept["amount_eur"].to_pylist() == [1.5, 2.5, 3.5, 4.5]
+    assert kept["size"].to_pylist() == [1, 1, 2, 1]
+    assert read(renamed, without=["amount"]).table == record.table
+
+
+def test_a_column_that_is_left_at_the_source_keeps_its_values_in_corrected_rows(read, open_step):
+    read(rows(2, zip=["a", "b"]))
+    record = read(rows(2, zip=["x", "y"], size=[1, 5]), without=["zip"])
+    assert (record.new_rows, record.shown["corrected_rows"].value) == (0, 1)
+    kept = open_step().bench.tables.read(record.table.name).sort_by("id")
+    assert (kept["zip"].to_pylist(), kept["size"].to_pylist()) == (["a", "b"], [1, 5])
+
+
 def test_a_column_of_the_declaration_cannot_be_left_out(open_step):
     spec = IngestSpec(source={"kind": "file", "path": "a.csv"}, without=["id", "late", "x"])
     with pytest.raises(
         SpecError, match=r"shop.ingest.without: \['id', 'late'\] cannot be left out"
     ):
         build_stage(open_step().model, spec)
+
+
+@pytest.mark.parametrize("spec", [{}, {"cursor": "day"}, {"key": ()}], ids=str)
+def test_whole_numbers_get_decimals_and_all_rows_stay(spec, read, open_step):
+    spec = {"key": () if "cursor" in spec else ("id",), **spec}
+    before = read(rows(3, day=1), **spec)
+    record = read(rows(4, day=1, size=[1, 1, 1, 1.5]), **spec)
+    kept = open_step().bench.tables.read(record.table.name).sort_by("id")
+    assert (record.new_rows, kept["size"].to_pylist()) == (
+        1 if spec["key"] or "cursor" in spec else 4,
+        [1.0, 1.0, 1.0, 1.5],
+    )
+    assert before.table.digest != record.table.digest
+    assert read(rows(4, day=1, size=[1, 1, 1, 1.5]), **spec).table == record.table
+
+
+@pytest.mark.parametrize("column", ["id", "late", "day"])
+def test_a_key_a_cursor_and_a_class_stay_whole_numbers(column, read):
+    read(rows(2, day=1), cursor="day")
+    changed = rows(2, day=1).astype({column: float})
+    changed.loc[1, column] += 0.5
+    with pytest.raises(DataNotFitError, match=f"column '{column}' is double now and was int64"):
+        read(changed, cursor="day")
+
+
+@pytest.mark.parametrize("was", [1, 1.5])
+def test_a_text_among_numbers_is_named_with_its_row(was, read):
+    read(rows(4, size=was))
+    with pytest.raises(DataNotFitError) as refused:
+        read(rows(4, size=[was, "", "1,5", "2,5"]))
+    assert "column 'size': 2 of 4 rows hold no number" in str(refused.value)
+    assert "first: '1,5' in row 3. Nothing was changed. Mend the source" in str(refused.value)
 
 
 OTHERS = {
@@ -117,6 +197,40 @@ def test_a_packed_file_that_was_cut_off_is_refused(open_step, tmp_path):
     source = {"kind": "file", "path": str(file)}
     with pytest.raises(DataNotFitError, match=r"a.csv.gz cannot be read as csv"):
         run(open_step(event_time=None), IngestSpec(source=source))
+
+
+DAY = "2013-01-01T12:00:00"
+ZONES = {
+    "some get one": (
+        [DAY],
+        [DAY, DAY + "+02:00"],
+        "has a time zone in some rows and none in others",
+    ),
+    "all get one": ([DAY], [DAY + "+02:00"], "has a time zone now and had none before"),
+    "all lose it": (
+        [DAY + "+02:00"],
+        [DAY],
+        "has no time zone now, and is read as UTC; it had one",
+    ),
+    "none had one": ([DAY], [DAY, DAY], ""),
+    "days alone": (["2013-01-01", DAY], ["2013-01-02", DAY], ""),
+    "all had one": ([DAY + "Z"], [DAY + "+02:00"], ""),
+    "the same instants": ([DAY], [DAY + "Z"], ""),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "said"), ZONES.values(), ids=ZONES)
+def test_times_that_get_or_lose_a_time_zone_are_told(before, after, said, open_step, tmp_path):
+    file, step = tmp_path / "a.csv", open_step()
+    spec = IngestSpec(source={"kind": "file", "path": str(file)})
+    rows(len(before), at=before).to_csv(file, index=False)
+    assert run(step, spec).checks[0].outcome == "passed"
+    rows(len(after), at=after).to_csv(file, index=False)
+    [check] = run(step, spec).checks
+    assert (check.outcome, check.severity) == ("refused" if said else "passed", "warning")
+    assert f"Column 'at' {said}" in check.because or not said
+    again = run(step, spec).checks[0]
+    assert again.outcome == ("refused" if "some rows" in said else "passed")
 
 
 def test_parquet_times_of_another_zone_are_the_same_instants(open_step, tmp_path: Path):

@@ -429,12 +429,12 @@ NOWHERE = "postgresql+psycopg://ada:s3cret@127.0.0.1:1/shop"
 # Known to the stored model: nothing of it may change.
 BAD_DATA = {
     "missing file": (None, {}, DataNotFitError, ("raw_data: there is no file at", "Check the path")),
-    "empty file": ("", {}, DataNotFitError, ("rows.csv cannot be read as csv", "Mend the file")),
+    "empty file": ("", {}, DataNotFitError, ("the source is empty now, and gave 80 rows before", "Check the path")),
     "missing column": (
         good().drop(columns="size"),
         {},
         DataNotFitError,
-        ("churn/all/raw_data: 'size' is missing", "Known: ['id', 'left', 'plan', 'seen']"),
+        ("churn/all/raw_data: 'size' is missing. The source had it", "name it in ingest.without"),
     ),
     "renamed target": (
         good().rename(columns={"left": "has_left"}),
@@ -443,16 +443,16 @@ BAD_DATA = {
         ("churn/all/raw_data: 'left' is missing", "Did you mean 'has_left'?"),
     ),
     "changed type": (
-        good().assign(plan=1),
+        good().assign(size=True),
         {},
         DataNotFitError,
-        ("column 'plan' is int64 now and was string", "Give it as before, or under another name"),
+        ("column 'size' is bool now and was double", "Give it as before, or under another name"),
     ),
     "text in a number column": (
         instead("size", "unknown"),
         {},
         DataNotFitError,
-        ("column 'size' is string now and was double", "Give it as before"),
+        ("column 'size': 1 of 80 rows hold no number", "first: 'unknown' in row", "Mend the source"),
     ),
     "null key": (
         instead("id", None),

@@ -87,6 +87,27 @@ def test_a_mended_row_stays_while_the_source_still_has_the_bad_one(open_step, up
     assert update()[0].new_rows == 0
 
 
+def test_whole_numbers_get_decimals_in_all_rows_and_a_mended_row_stays(open_step, update):
+    step = open_step()
+    update({1: 5, 2: -5}, rule=MOST)
+    mend(step, {2: 55})
+    update()
+    before = step.bench.tables.read(step.table("validated_data"))
+    assert before["price"].type == pa.int64()
+    raw, judged = update({1: 5, 2: -5, 3: 8.5})
+    assert raw.because.startswith("1 new rows; ")
+    assert "1 rows are as they were refused; their mended ones stay" in raw.because
+    [check] = raw.checks
+    assert (check.severity, check.because[:62]) == (
+        "warning",
+        "Column 'price' held whole numbers and has decimals now: it is ",
+    )
+    assert (judged.outcome, accepted(step)) == ("passed", {1: 5.0, 2: 55.0, 3: 8.5})
+    again, _ = update({1: 5, 2: -5, 3: 8})
+    assert (again.because[:25], again.checks[0].outcome) == ("0 new rows, 1 corrected; ", "passed")
+    assert accepted(step)[3] == 8.0
+
+
 def test_a_bad_row_that_the_source_changes_itself_counts_as_new(open_step, update):
     step = open_step()
     update({1: 5.0, 2: -5.0}, rule=MOST)
