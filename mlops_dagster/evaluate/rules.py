@@ -10,6 +10,7 @@ from mlops_dagster.metrics.quality import greater_is_better
 from mlops_dagster.records import Check, Outcome
 
 SHOWN_VALUES = 20
+_NOT_COMPUTED = "{metric} could not be computed for the candidate or the champion."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +28,8 @@ class Scores:
     """The candidate's metrics and those of what it is held against, on the same rows.
 
     `champion` is None when none serves; `champion_problem` says why one that serves has no scores,
-    `champion_absent` which of its inputs the rows do not have any more. `slices` has of each column
-    every value that a gate judges, the largest first.
+    `champion_notes` what else is to know of them, in sentences. `slices` has of each column every value
+    that a gate judges, the largest first.
     """
 
     candidate: Mapping[str, float]
@@ -37,7 +38,7 @@ class Scores:
     champion: Mapping[str, float] | None = None
     champion_version: str | None = None
     champion_problem: str = ""
-    champion_absent: Sequence[str] = ()
+    champion_notes: Sequence[str] = ()
     slices: Sequence[SliceScore] = field(default_factory=tuple)
 
     @property
@@ -187,15 +188,14 @@ def judge_champion(gate: BeatsChampion, scores: Scores) -> tuple[Outcome, str]:
     if math.isnan(value) or math.isnan(other):
         return (
             Outcome.REFUSED,
-            f"{gate.metric} could not be computed for the candidate or the champion.",
+            " ".join([_NOT_COMPUTED.format(metric=gate.metric), *scores.champion_notes]),
         )
     ahead = lead(gate.metric, value, other)
     told = (
         f"{gate.metric} {value:.4f} against the champion's {other:.4f} "
         f"(version {scores.champion_version}): {ahead_word(ahead)}, allowed {gate.tolerance:.4f}."
     )
-    if scores.champion_absent:
-        told += f" It was given null for what the rows lack: {', '.join(scores.champion_absent)}."
+    told = " ".join([told, *scores.champion_notes])
     return (Outcome.PASSED if ahead >= -gate.tolerance else Outcome.REFUSED), told
 
 

@@ -155,17 +155,17 @@ def score(
 
     worth = row_values(spec.business)
 
-    def of(one: Answers) -> dict[str, float]:
-        return quality(exam.metrics, exam.truth, one, exam.labels, worth=worth)
+    def of(one: Answers, labels: Sequence[Any] = exam.labels) -> dict[str, float]:
+        return quality(exam.metrics, exam.truth, one, labels, worth=worth)
 
     return Scores(
         candidate=of(exam.answers),
         dummy=of(rivals["dummy"]),
         simple=of(rivals["simple"]),
-        champion=of(champion.answers) if champion.answers else None,
+        champion=of(champion.answers, champion.labels) if champion.answers else None,
         champion_version=version.version if version else None,
         champion_problem=champion.problem,
-        champion_absent=champion.absent,
+        champion_notes=champion.notes,
         slices=slice_scores(
             exam.holdout,
             exam.answers,

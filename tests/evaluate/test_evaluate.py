@@ -16,6 +16,7 @@ from mlops_dagster.evaluate.run import training_rows
 from mlops_dagster.evaluate.spec import EvaluateSpec
 from mlops_dagster.records import Outcome
 from mlops_dagster.scoring.feature_rows import FeatureRows
+from mlops_dagster.scoring.loader import open_trained
 from mlops_dagster.stores.mlflow_home import open_client
 from tests.evaluate.conftest import BAD, MODEL
 
@@ -157,6 +158,59 @@ def test_a_champion_of_other_classes_is_no_pass(court, parcels):
     [check] = record.checks
     assert check.outcome is Outcome.REFUSED
     assert "knows the classes [0.0, 1.0], the candidate ['no', 'yes']" in check.because
+
+
+GRADES = MODEL.model_copy(update={"task": Task.MULTICLASS})
+METRICS = ["accuracy", "balanced_accuracy", "f1_macro", "log_loss", "roc_auc"]
+BETTER = {
+    "metrics": METRICS,
+    "gates": [{"kind": "beats_champion", "metric": one} for one in METRICS],
+}
+
+
+def graded(parcels, words):
+    """Grades by size, the largest sizes the last."""
+    grade = pd.qcut(parcels["size"], len(words), labels=list(words)).astype(str)
+    return parcels.assign(late=grade)
+
+
+def test_a_class_that_the_champion_does_not_know_is_one_that_it_never_says(court, parcels):
+    champion, _ = court.train(graded(parcels, "ABC"), model=GRADES)
+    court.crown(champion)
+    record = court.judge(graded(parcels, "ABCD"), "run-2", GRADES, spec=BETTER)
+    assert record.outcome is Outcome.PASSED
+    for check in record.checks:
+        assert check.because.endswith(
+            "does not know the class 'D', to which it gives probability 0."
+        )
+    assert record.champion_metrics["log_loss"] > 5
+    assert set(record.champion_metrics) == set(METRICS)
+
+
+@pytest.mark.parametrize("left", ["ABC", "AB"])
+def test_what_a_champion_says_of_a_class_that_is_gone_counts_as_wrong(left, court, parcels):
+    rows = graded(parcels, "ABCD")
+    champion, _ = court.train(rows, model=GRADES)
+    court.crown(champion)
+    record = court.judge(rows[rows["late"].isin([*left])], "run-2", GRADES, spec=BETTER)
+    assert set(record.champion_metrics) == set(METRICS)
+    for check in record.checks:
+        assert "The candidate does not know the class " in check.because
+    trusted = own_log_loss(court, champion)
+    assert record.champion_metrics["log_loss"] == pytest.approx(trusted)
+
+
+def own_log_loss(court, champion):
+    """The champion's log loss on the rows held out last, by its own probabilities as they are."""
+    latest = court.bench.tables.latest("parcels/all/holdout").ref
+    holdout = FeatureRows.read(court.bench.tables, latest)
+    model = open_trained(
+        court.bench.tracking.download(champion.model_uri), sha256=champion.artifact_sha256
+    )
+    said = model.predict(holdout.inputs(model.inputs))
+    truth = holdout.column("late")
+    given = [said[f"probability_{label}"].iloc[at] for at, label in enumerate(truth)]
+    return float(-np.log(given).mean())
 
 
 def test_a_slice_that_only_a_gate_names_is_judged(court, parcels):
