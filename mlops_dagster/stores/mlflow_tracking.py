@@ -144,6 +144,19 @@ class MlflowTracking:
             load_uri=f"models:/{model.model_id}",
         )
 
+    def has_model(self, run_id: str, *, model_id: str) -> bool:
+        """Tell whether a run and the model logged with it are there, and not deleted."""
+        from mlflow.exceptions import MlflowException
+
+        with self._client() as client:
+            try:
+                client.get_logged_model(model_id)
+                return bool(client.get_run(run_id).info.lifecycle_stage == "active")
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return False
+                raise
+
     def download(self, uri: str) -> Path:
         """Fetch a logged model's files; a local location is not copied."""
         local = local_path(uri)

@@ -1,5 +1,6 @@
 """What a step may build upon, and show again: only what is still there and is its own."""
 
+import dataclasses
 import logging
 import shutil
 
@@ -71,6 +72,20 @@ def test_a_registered_version_that_was_removed_is_registered_again(scene):
     assert scene.record("trained_model", second).reused
     assert not scene.record("registered_model", second).reused
     assert scene.bench.registry.versions("cancer")
+
+
+def test_an_mlflow_that_knows_no_run_of_an_unchanged_model_gets_one(scene, tmp_path, monkeypatch):
+    assert scene.run("lifecycle").success
+    monkeypatch.chdir(tmp_path)
+    here = f"sqlite:///{tmp_path / 'other.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", here)
+    for again in (False, True):
+        result = scene.run("lifecycle")
+        assert result.success
+        assert scene.record("features", result).reused
+        assert bool(scene.record("trained_model", result).reused) is again
+    other = dataclasses.replace(scene.bench, tracking_uri=here)
+    assert other.registry.by_alias("cancer", "champion").version == "1"
 
 
 def test_how_a_second_table_is_joined_decides_features_predictions_and_monitoring(tmp_path):
