@@ -12,6 +12,7 @@ from mlops_dagster.clock import wall_now
 from mlops_dagster.declaration import registered_name
 from mlops_dagster.errors import redact
 from mlops_dagster.stores.mlflow_home import be_quiet, open_client, store_error
+from mlops_dagster.stores.moved import where_now
 from mlops_dagster.stores.operations import Operations
 from mlops_dagster.stores.tracking import LoggedModel, RunOwner
 
@@ -158,10 +159,10 @@ class MlflowTracking:
                 raise
 
     def download(self, uri: str) -> Path:
-        """Fetch a logged model's files; a local location is not copied."""
+        """Fetch a logged model's files; a local location is not copied, and may be of a moved home."""
         local = local_path(uri)
         if local is not None:
-            return local
+            return where_now(local, artifacts=self._artifacts)
         from mlflow.artifacts import download_artifacts
 
         with self._client():
