@@ -42,10 +42,12 @@ class Asked:
 
     `labels` are the columns of its probabilities: the candidate's, then those that it alone knows.
     `notes` say in sentences what else is to know: which inputs were null to it, which classes differ.
+    `gone` says that its files are not there any more.
     """
 
     answers: Answers | None = None
     problem: str = ""
+    gone: bool = False
     labels: tuple[Any, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -181,6 +183,8 @@ def ask_champion(
     know has its probability 0; what it gives to one that the candidate does not know stays with that.
     """
     named = f"The champion (version {version.version})"
+    if not registry.has_files(version):
+        return Asked(gone=True)
     try:
         champion = load_verified(registry, version)
         answers = answers_of(answer(champion, holdout))

@@ -121,6 +121,11 @@ class MlflowRegistry:
             raise StoreError(message)
         return local
 
+    def has_files(self, version: ModelVersion) -> bool:
+        """Tell whether a version's files are there; of remote ones that is taken for granted."""
+        local = self._local(version)
+        return local is None or local.is_dir()
+
     def _local(self, version: ModelVersion) -> Path | None:
         local = local_path(version.source)
         return None if local is None else where_now(local, artifacts=self._artifacts)

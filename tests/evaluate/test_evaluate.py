@@ -3,6 +3,7 @@
 import base64
 import math
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -127,6 +128,25 @@ def test_a_champion_whose_files_changed_is_no_pass(court, parcels):
     assert "The champion (version 1) cannot score these rows: parcels version 1" in check.because
     assert "SHA-256" in check.because
     assert record.champion_metrics == {}
+
+
+@pytest.mark.parametrize(
+    ("gates", "outcome"),
+    [([CHAMPION_GATE], "passed"), ([CHAMPION_GATE, {**CHAMPION_GATE, "kind": "beats_dummy"}], "passed"),
+     ([CHAMPION_GATE, {"kind": "threshold", "metric": "roc_auc", "at_least": 1}], "refused")],
+)  # fmt: skip
+def test_where_the_champions_files_are_gone_the_other_gates_decide(gates, outcome, court, parcels):
+    champion, _ = court.train(parcels)
+    court.crown(champion)
+    shutil.rmtree(court.bench.tracking.download(champion.model_uri))
+    record = court.judge(parcels, "run-2", spec={"gates": gates})
+    assert record.outcome == outcome
+    assert record.champion_gone
+    assert record.checks[0].outcome is Outcome.NOT_APPLICABLE
+    assert record.checks[0].because == (
+        "The files of the champion (version 1) are gone, so what still serves it cannot be started "
+        "again, and there is nothing to compare with."
+    )
 
 
 def test_a_champion_that_cannot_read_todays_rows_is_no_pass(court, parcels):
