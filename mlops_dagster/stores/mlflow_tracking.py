@@ -12,7 +12,7 @@ from mlops_dagster.clock import wall_now
 from mlops_dagster.declaration import registered_name
 from mlops_dagster.errors import redact
 from mlops_dagster.stores.mlflow_home import be_quiet, open_client, store_error
-from mlops_dagster.stores.moved import where_now
+from mlops_dagster.stores.moved import is_left, where_now
 from mlops_dagster.stores.operations import Operations
 from mlops_dagster.stores.tracking import LoggedModel, RunOwner
 
@@ -198,10 +198,14 @@ class MlflowTracking:
 
     def _experiment(self, client: "MlflowClient", owner: RunOwner) -> str:
         name = registered_name(owner.model, segment=owner.segment)
-        found = client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
         place = f"{self._artifacts}/{name}" if self._artifacts else None
+        found = client.get_experiment_by_name(name)
+        if found is not None and place and is_left(found.artifact_location, place=place):
+            # MLflow would make the old home again: what is new goes to where an experiment was made.
+            old = f"{name} (made at {found.artifact_location})"
+            client.rename_experiment(found.experiment_id, old)
+        elif found is not None:
+            return str(found.experiment_id)
         return str(client.create_experiment(name, artifact_location=place, tags=_KIND))
 
     @contextmanager

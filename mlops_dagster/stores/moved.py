@@ -15,3 +15,8 @@ def where_now(folder: Path, *, artifacts: str) -> Path:
     after = [at + 1 for at, part in enumerate(folder.parts) if part == root.name]
     moved = [root.joinpath(*folder.parts[at:]) for at in after if at < len(folder.parts)]
     return next((one for one in moved if one.is_dir()), folder)
+
+
+def is_left(location: str, *, place: str) -> bool:
+    """Tell whether an experiment's files belong in a home that is not there any more, and not in `place`."""
+    return location != place and location.startswith("/") and not Path(location).parent.is_dir()

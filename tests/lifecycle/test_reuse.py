@@ -125,6 +125,9 @@ def test_a_home_that_was_moved_goes_on(scene, tmp_path):
     ]
     assert "against the champion's" in gate.description
     assert moved.run("update").success
+    made = moved.record("trained_model", result)
+    assert made.model_uri.startswith(f"{home}/")
+    assert not scene.bench.home.exists()
 
 
 def test_how_a_second_table_is_joined_decides_features_predictions_and_monitoring(tmp_path):
