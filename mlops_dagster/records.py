@@ -146,13 +146,17 @@ class TrainedModel(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation(Record):
-    """A verdict on one candidate, and the champion that it was judged against."""
+    """A verdict on one candidate, and the champion that it was judged against.
+
+    `champion_gone` says that the files of that one are not there any more, so it was not.
+    """
 
     mlflow_run_id: str
     model_id: str
     metrics: dict[str, float]
     champion_version: str | None
     champion_metrics: dict[str, float]
+    champion_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

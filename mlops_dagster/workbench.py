@@ -80,7 +80,10 @@ class Workbench:
         from mlops_dagster.stores.mlflow_registry import MlflowRegistry
 
         return MlflowRegistry(
-            self.mlflow_address, cache=self.home / "cache", operations=self.operations
+            self.mlflow_address,
+            artifacts=self.artifacts_root,
+            cache=self.home / "cache",
+            operations=self.operations,
         )
 
     @cached_property

@@ -52,6 +52,7 @@ def command(
     # Before the model's libraries load: threads that wait for one another would count as CPU time.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from mlops_dagster.monitor.spec import PerformanceSpec
+    from mlops_dagster.profiles.moments import told_left_out
     from mlops_dagster.replay.backtest import Play, default_start, policy_of
     from mlops_dagster.replay.candidates import Trainer
     from mlops_dagster.replay.history import History
@@ -74,7 +75,7 @@ def command(
     click.echo(
         f"{model}: {len(windows)} windows of {write_duration(drift.window)} from {begin:%Y-%m-%d}; outcomes "
         f"are taken as known {'at the end of the month and ' if delay.by_month else ''}"
-        f"{write_duration(delay.after)} later."
+        f"{write_duration(delay.after)} later. {told_left_out(history.left_out)}".rstrip()
     )
     found = []
     for name, policy in chosen.items():

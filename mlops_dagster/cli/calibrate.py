@@ -49,9 +49,13 @@ def command(
     workspace: Path,
 ) -> None:
     """Tell how many drift alarms a month MODEL's own history would have brought, by setting."""
+    from mlops_dagster.profiles.moments import told_left_out
+
     spec = find_model(workspace, model)
     bench = open_bench()
     times, features = history(bench, spec)
+    if told := told_left_out(times.null_count):
+        click.echo(told)
     found = []
     for size in lengths(spec, windows):
         drift = settings(spec, size)
@@ -91,10 +95,11 @@ def settings(spec: "LifecycleSpec", window: timedelta) -> "DriftSpec":
 
 
 def history(bench: "Workbench", spec: "LifecycleSpec") -> "tuple[pa.ChunkedArray, pd.DataFrame]":
-    """Read the features of all accepted rows with a known target, and their times.
+    """Read the features of all accepted rows with a known target, and their times where these can be.
 
     Raises: SpecError when the model has no event time, StoreError when no run has made features yet.
     """
+    from mlops_dagster.profiles.moments import possible
     from mlops_dagster.records import FeatureSet
     from mlops_dagster.scoring.feature_rows import FeatureRows
     from mlops_dagster.stores.accepted import find_record
@@ -107,7 +112,7 @@ def history(bench: "Workbench", spec: "LifecycleSpec") -> "tuple[pa.ChunkedArray
     address = (spec.name, spec.segment, "features")
     made = find_record(bench.records, bench.operations, address=address, kind=FeatureSet)
     rows = FeatureRows.read(bench.tables, made.table)
-    return rows.table[spec.event_time], rows.features()
+    return possible(rows.table[spec.event_time], now=bench.clock.now()), rows.features()
 
 
 def judged(

@@ -27,6 +27,8 @@ def build_stage(model: ModelIdentity, spec: EvaluateSpec) -> Stage:
         if champion and champion.source == trained.model_uri:
             # It serves already: the verdict that let it stands, by whom it was held against then.
             against = champion.tags.get(JUDGED_AGAINST, against)
+        elif champion and not context.bench.registry.has_files(champion):
+            against = f"{against}, gone"
         return [trained.model_id, against]
 
     gates = spec.gates_of(model.task)

@@ -10,6 +10,7 @@ from mlops_dagster.metrics.quality import greater_is_better
 from mlops_dagster.records import Check, Outcome
 
 SHOWN_VALUES = 20
+_NOT_COMPUTED = "{metric} could not be computed for the candidate or the champion."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +28,9 @@ class Scores:
     """The candidate's metrics and those of what it is held against, on the same rows.
 
     `champion` is None when none serves; `champion_problem` says why one that serves has no scores,
-    `champion_absent` which of its inputs the rows do not have any more. `slices` has of each column
-    every value that a gate judges, the largest first.
+    `champion_gone` that its files are gone, so that nothing which could be loaded serves,
+    `champion_notes` what else is to know of them, in sentences. `slices` has of each column every value
+    that a gate judges, the largest first.
     """
 
     candidate: Mapping[str, float]
@@ -37,7 +39,8 @@ class Scores:
     champion: Mapping[str, float] | None = None
     champion_version: str | None = None
     champion_problem: str = ""
-    champion_absent: Sequence[str] = ()
+    champion_gone: bool = False
+    champion_notes: Sequence[str] = ()
     slices: Sequence[SliceScore] = field(default_factory=tuple)
 
     @property
@@ -81,8 +84,8 @@ def judge(gate: Gate, scores: Scores, *, name: str) -> Check:
 def conclude(gates: Sequence[Gate], checks: Sequence[Check], scores: Scores) -> tuple[Outcome, str]:
     """Say whether a candidate is accepted: no gate refuses it and at least one passes it.
 
-    A gate that could not be judged is no pass. Where all of them wait for a first champion, the dummy
-    stands in for it. Without any gate, which has to be declared, everything is accepted.
+    A gate that could not be judged is no pass. Where all of them wait for a champion, the first or one in
+    place of lost files, the dummy stands in for it. Without any gate, which has to be declared, everything is accepted.
     """
     if refused := [one.because for one in checks if one.outcome is Outcome.REFUSED]:
         return Outcome.REFUSED, " ".join(refused)
@@ -95,13 +98,14 @@ def conclude(gates: Sequence[Gate], checks: Sequence[Check], scores: Scores) -> 
         told = f"All {passed} judged gates passed. {open_ones}"
         return Outcome.PASSED, told.strip()
     first = [gate.metric for gate in gates if isinstance(gate, BeatsChampion)]
-    if not first or scores.champion_version is not None:
+    if not first or (scores.champion_version is not None and not scores.champion_gone):
         return Outcome.NOT_APPLICABLE, f"No gate could be judged, so none passed. {open_ones}"
     judged = [judge_rival(metric, 0.0, scores, rival="dummy") for metric in dict.fromkeys(first)]
     told = " ".join(because for _, because in judged)
     fails = any(outcome is Outcome.REFUSED for outcome, _ in judged)
     outcome = Outcome.REFUSED if fails else Outcome.PASSED
-    return outcome, f"No champion yet, so the dummy stood in: {told} {open_ones}".strip()
+    lack = "No champion that can be loaded" if scores.champion_gone else "No champion yet"
+    return outcome, f"{lack}, so the dummy stood in: {told} {open_ones}".strip()
 
 
 def judge_limit(gate: Threshold, value: float) -> tuple[Outcome, str]:
@@ -180,6 +184,11 @@ def judge_champion(gate: BeatsChampion, scores: Scores) -> tuple[Outcome, str]:
     """Hold the candidate against what serves, on the same rows."""
     if scores.champion_problem:
         return Outcome.REFUSED, scores.champion_problem
+    if scores.champion_gone:
+        return Outcome.NOT_APPLICABLE, (
+            f"The files of the champion (version {scores.champion_version}) are gone, so what still serves "
+            "it cannot be started again, and there is nothing to compare with."
+        )
     if scores.champion is None:
         return Outcome.NOT_APPLICABLE, "No champion yet: there is nothing to compare with."
     value = scores.candidate.get(gate.metric, math.nan)
@@ -187,15 +196,14 @@ def judge_champion(gate: BeatsChampion, scores: Scores) -> tuple[Outcome, str]:
     if math.isnan(value) or math.isnan(other):
         return (
             Outcome.REFUSED,
-            f"{gate.metric} could not be computed for the candidate or the champion.",
+            " ".join([_NOT_COMPUTED.format(metric=gate.metric), *scores.champion_notes]),
         )
     ahead = lead(gate.metric, value, other)
     told = (
         f"{gate.metric} {value:.4f} against the champion's {other:.4f} "
         f"(version {scores.champion_version}): {ahead_word(ahead)}, allowed {gate.tolerance:.4f}."
     )
-    if scores.champion_absent:
-        told += f" It was given null for what the rows lack: {', '.join(scores.champion_absent)}."
+    told = " ".join([told, *scores.champion_notes])
     return (Outcome.PASSED if ahead >= -gate.tolerance else Outcome.REFUSED), told
 
 

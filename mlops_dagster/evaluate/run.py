@@ -152,20 +152,20 @@ def score(
         if version
         else Asked()
     )
-
     worth = row_values(spec.business)
 
-    def of(one: Answers) -> dict[str, float]:
-        return quality(exam.metrics, exam.truth, one, exam.labels, worth=worth)
+    def of(one: Answers, labels: Sequence[Any] = exam.labels) -> dict[str, float]:
+        return quality(exam.metrics, exam.truth, one, labels, worth=worth)
 
     return Scores(
         candidate=of(exam.answers),
         dummy=of(rivals["dummy"]),
         simple=of(rivals["simple"]),
-        champion=of(champion.answers) if champion.answers else None,
+        champion=of(champion.answers, champion.labels) if champion.answers else None,
         champion_version=version.version if version else None,
         champion_problem=champion.problem,
-        champion_absent=champion.absent,
+        champion_gone=champion.gone,
+        champion_notes=champion.notes,
         slices=slice_scores(
             exam.holdout,
             exam.answers,
@@ -295,5 +295,6 @@ def record(
         model_id=trained.model_id,
         metrics=finite,
         champion_version=scores.champion_version,
+        champion_gone=scores.champion_gone,
         champion_metrics={k: v for k, v in (scores.champion or {}).items() if math.isfinite(v)},
     )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops_dagster.declaration import ModelIdentity
+from mlops_dagster.declaration import ModelIdentity, Task
 from mlops_dagster.errors import first_line
 from mlops_dagster.evaluate.rules import SHOWN_VALUES, SliceScore
 from mlops_dagster.metrics.business import RowValues
@@ -38,11 +38,18 @@ class Answers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What the champion said of the holdout, or why it could not. `absent` inputs were null to it."""
+    """What the champion said of the holdout, or why it could not.
+
+    `labels` are the columns of its probabilities: the candidate's, then those that it alone knows.
+    `notes` say in sentences what else is to know: which inputs were null to it, which classes differ.
+    `gone` says that its files are not there any more.
+    """
 
     answers: Answers | None = None
     problem: str = ""
-    absent: tuple[str, ...] = ()
+    gone: bool = False
+    labels: tuple[Any, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def answers_of(frame: pd.DataFrame) -> Answers:
@@ -172,21 +179,54 @@ def ask_champion(
 ) -> Asked:
     """Let the champion answer the same rows, or say why it cannot.
 
-    An input that the rows have no more is null to it, as it is where it serves.
+    An input that the rows have no more is null to it, as it is where it serves. A class that it does not
+    know has its probability 0; what it gives to one that the candidate does not know stays with that.
     """
     named = f"The champion (version {version.version})"
+    if not registry.has_files(version):
+        return Asked(gone=True)
     try:
         champion = load_verified(registry, version)
         answers = answers_of(answer(champion, holdout))
     except Exception as error:  # noqa: BLE001 - feature code of another time: whatever it raises
         return Asked(problem=f"{named} cannot score these rows: {first_line(error)}")
-    if list(champion.labels) != list(labels):
+    known = list(champion.labels)
+    multiclass = champion.artifact.task == Task.MULTICLASS
+    if known != list(labels) and not (multiclass and set(known) & set(labels)):
         return Asked(
-            problem=f"{named} knows the classes {champion.labels}, the candidate {list(labels)}: "
+            problem=f"{named} knows the classes {known}, the candidate {list(labels)}: "
             "they cannot be compared."
         )
-    absent = tuple(name for name in champion.inputs if name not in holdout.table.column_names)
-    return Asked(answers=answers, absent=absent)
+    every = (*labels, *(one for one in known if one not in labels))
+    if known != list(labels):
+        likely = aligned(np.asarray(answers.probability, float), known, every)
+        answers = Answers(prediction=answers.prediction, probability=likely)
+    absent = [name for name in champion.inputs if name not in holdout.table.column_names]
+    notes = [f"It was given null for what the rows lack: {', '.join(absent)}."] if absent else []
+    notes += told_classes(known, labels)
+    return Asked(answers=answers, labels=every, notes=tuple(notes))
+
+
+def aligned(likely: np.ndarray, known: Sequence[Any], labels: Sequence[Any]) -> np.ndarray:
+    """Give the probabilities of `known` classes as columns of `labels`: 0 for those that are not known."""
+    if likely.ndim == 1:
+        likely = np.column_stack([1.0 - likely, likely])
+    full = np.zeros((len(likely), len(labels)))
+    for at, label in enumerate(known):
+        full[:, list(labels).index(label)] = likely[:, at]
+    return full
+
+
+def told_classes(known: Sequence[Any], labels: Sequence[Any]) -> list[str]:
+    """Say which classes only one of champion and candidate knows."""
+    new = ", ".join(repr(one) for one in labels if one not in known)
+    gone = ", ".join(repr(one) for one in known if one not in labels)
+    told = []
+    if new:
+        told.append(f"It does not know the class {new}, to which it gives probability 0.")
+    if gone:
+        told.append(f"The candidate does not know the class {gone} any more.")
+    return told
 
 
 def slice_scores(
@@ -220,8 +260,6 @@ def _answer(fitted: Any, asked: pd.DataFrame, labels: Sequence[Any]) -> Answers:
         return Answers(prediction=np.asarray(fitted.predict(asked), float))
     likely = np.asarray(fitted.predict_proba(asked), float)
     # A class that only the candidate's training rows have is one that the baseline never says.
-    full = np.zeros((len(asked), len(labels)))
-    for at, label in enumerate(fitted.classes_.tolist()):
-        full[:, list(labels).index(label)] = likely[:, at]
+    full = aligned(likely, fitted.classes_.tolist(), labels)
     prediction = np.asarray(labels)[full.argmax(axis=1)]
     return Answers(prediction=prediction, probability=full[:, 1] if len(labels) == 2 else full)

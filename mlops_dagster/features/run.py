@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mlops_dagster.declaration import LookupJoin
 from mlops_dagster.errors import DataNotFitError
@@ -52,7 +53,9 @@ def run(
         **context.stamp(),
         data_version=version_of(table, made, code),
         outcome=check.outcome,
-        because=check.because if check.outcome is Outcome.REFUSED else counted(made, table),
+        because=check.because
+        if check.outcome is Outcome.REFUSED
+        else counted(made, table) + told_infinite(context, validated, given),
         checks=(check,),
         shown={
             **about_table(table, lookups=validated.lookups),
@@ -128,6 +131,27 @@ def version_of(table: TableVersion, made: Made, code: str) -> str:
 def counted(made: Made, table: TableVersion) -> str:
     """Say how much there is."""
     return f"{table.ref.rows:,} labelled rows, {len(made.columns)} features."
+
+
+def told_infinite(context: StepContext, validated: Snapshot, given: pa.Table) -> str:
+    """Count infinite numbers: they are null where they are given, and no outcome as a target."""
+    told = [
+        f" {name!r}: {count:,} infinite, given as null."
+        for name in given.column_names
+        if (count := _infinite(given[name]))
+    ]
+    target, source = context.model.target, validated.table
+    values = context.bench.tables.read(source.name, version=source.version, columns=[target])
+    if count := _infinite(values[target]):
+        told.append(f" {count:,} rows have an infinite {target!r} and count as not labelled.")
+    return "".join(told)
+
+
+def _infinite(values: pa.ChunkedArray) -> int:
+    if not pa.types.is_floating(values.type):
+        return 0
+    count: int = pc.sum(pc.is_inf(values)).as_py() or 0
+    return count
 
 
 def nulls(frame: pd.DataFrame) -> str:

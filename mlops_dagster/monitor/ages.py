@@ -1,9 +1,9 @@
 """How old data and champion are, by the clock."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlops_dagster.monitor.champion import serving_since
-from mlops_dagster.monitor.evidence import newest_that_came
+from mlops_dagster.monitor.evidence import newest_event, newest_that_came, still_to_come
 from mlops_dagster.monitor.freshness import AgeVerdict, judge_data_age, judge_model_age
 from mlops_dagster.monitor.looks import NO_CHAMPION, age_check, age_finding
 from mlops_dagster.monitor.spec import FreshnessSpec
@@ -50,6 +50,10 @@ def judge_ages(
     """Judge the newest event in the accepted rows, and since when the champion serves."""
     newest = newest_that_came(context, validated)
     data = judge_data_age(newest, now=context.at, limit=spec.max_age)
+    if ahead := still_to_come(context, validated):
+        last = f"{newest_event(context, validated):%Y-%m-%d}"
+        told = f"{ahead:,} row(s) are dated after now, up to {last}, and are in no window."
+        data = replace(data, because=f"{data.because} {told}")
     if version is None:
         return Ages(data=data, model=None)
     since = serving_since(context, version)

@@ -12,6 +12,7 @@ from mlops_dagster.monitor.label_places import label_versions
 from mlops_dagster.monitor.looks import judged_batches, last_judged
 from mlops_dagster.monitor.spec import DriftSpec, MonitorSpec, PerformanceSpec
 from mlops_dagster.monitor.windows import ANCHOR, Window, complete_windows, new_batches
+from mlops_dagster.profiles.moments import can_be
 from mlops_dagster.profiles.reference import ReferenceProfile, read_reference
 from mlops_dagster.records import JSON, Finding, Snapshot
 from mlops_dagster.stores.operations import FindingFilter
@@ -38,11 +39,18 @@ def windows_due(
         there = batches_there(context, validated)
         return new_batches(there, judged=judged_batches(before), through=reference.through)
     newest = newest_event(context, validated)
-    after = _since(context) or last_judged(before) or reference.newest
+    after = _since(context) or last_judged(before) or learned_until(reference)
     if newest is None:
         return []
-    first = as_utc(after) if after else newest - spec.window * spec.most_windows
-    return complete_windows(length=spec.window, after=first, until=min(newest, context.at))
+    until = min(newest, context.at)
+    first = as_utc(after) if after else until - spec.window * spec.most_windows
+    return complete_windows(length=spec.window, after=first, until=until)
+
+
+def learned_until(reference: ReferenceProfile) -> datetime | None:
+    """Tell the newest time that a champion was fitted on; None where it is unknown or a sentinel."""
+    newest = as_utc(reference.newest) if reference.newest else None
+    return newest if newest and can_be(newest) else None
 
 
 def judged_before(context: StepContext, *, version: str | None) -> list[Finding]:

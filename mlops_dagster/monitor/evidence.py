@@ -123,6 +123,17 @@ def newest_that_came(context: StepContext, validated: Snapshot) -> datetime | No
     return _largest(times.filter(pc.less_equal(times, now))) or newest
 
 
+def still_to_come(context: StepContext, validated: Snapshot) -> int:
+    """Count the accepted rows that are dated after now."""
+    newest = newest_event(context, validated)
+    if newest is None or newest <= context.at:
+        return 0
+    times = _event_times(context, validated)
+    now = pa.scalar(as_utc(context.at).replace(tzinfo=None), times.type)
+    count: int = pc.sum(pc.greater(times, now)).as_py() or 0
+    return count
+
+
 def _event_times(context: StepContext, validated: Snapshot) -> pa.ChunkedArray:
     time = context.model.event_time
     if time is None:

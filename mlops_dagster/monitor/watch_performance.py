@@ -8,10 +8,9 @@ from itertools import groupby
 from mlops_dagster.declaration import LabelJoin
 from mlops_dagster.monitor.answered import Answered, Reader
 from mlops_dagster.monitor.champion import Champion
-from mlops_dagster.monitor.due import findings_of
+from mlops_dagster.monitor.due import findings_of, learned_until
 from mlops_dagster.monitor.evidence import Join, newest_event
 from mlops_dagster.monitor.explain import Explanation
-from mlops_dagster.monitor.freshness import as_utc
 from mlops_dagster.monitor.history import keep, read_history, seen_before
 from mlops_dagster.monitor.label_places import Places, read_places
 from mlops_dagster.monitor.limits import Limits
@@ -112,9 +111,9 @@ def performance_windows(
     newest = newest_event(context, validated) if context.model.event_time else context.at
     if newest is None:
         return []
-    first = champion.reference.newest
-    start = as_utc(first) if first else newest - spec.window * spec.most_windows
+    first = learned_until(champion.reference)
     until = min(newest, context.at)
+    start = first or until - spec.window * spec.most_windows
     return complete_windows(length=spec.window, after=start, until=until)[-spec.most_windows :]
 
 

@@ -32,10 +32,13 @@ class Window:
 
 def complete_windows(*, length: timedelta, after: datetime, until: datetime) -> list[Window]:
     """List the windows that start at or after one instant and end at or before another."""
+    # The instants may be those of a sentinel, beside which there is no room for a window.
+    if until - after < length:
+        return []
     first = -((ANCHOR - after) // length)
     found: list[Window] = []
     start = ANCHOR + first * length
-    while start + length <= until:
+    while until - start >= length:
         found.append(Window(start=start, end=start + length))
         start += length
     return found

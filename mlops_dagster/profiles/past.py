@@ -47,7 +47,9 @@ def number_windows(event_times: pa.ChunkedArray | pa.Array, *, length: timedelta
     """Number the window of each time; nan in the first and the last one, which may be cut off."""
     numbers = windows_of(event_times, length=length).to_numpy(zero_copy_only=False)
     found = numbers.astype(np.float64)
-    inside = (found > np.nanmin(found)) & (found < np.nanmax(found))
+    known = found[np.isfinite(found)]
+    first, last = (known.min(), known.max()) if len(known) else (np.nan, np.nan)
+    inside = (found > first) & (found < last)
     return np.where(inside, found, np.nan)
 
 

@@ -103,7 +103,13 @@ def accepted_check(evaluation: Evaluation, *, version: str) -> Check:
     outcome, because = outcome_of(evaluation)
     word = "challenger" if outcome is Outcome.PASSED else "refused, never challenger"
     said = f"Version {version} ({word}): {because}"
-    if outcome is not Outcome.PASSED and evaluation.champion_version:
+    if outcome is not Outcome.PASSED and evaluation.champion_gone:
+        said += (
+            f" The files of version {evaluation.champion_version} are gone: what still serves it cannot be "
+            "started again, and `update` cannot score with it. Put its files back, or roll back to another "
+            "version; the next candidate that passes every other gate takes its place."
+        )
+    elif outcome is not Outcome.PASSED and evaluation.champion_version:
         said += (
             f" Version {evaluation.champion_version} serves on; the job `update` takes in new rows and "
             "scores them with it."

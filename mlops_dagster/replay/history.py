@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow.compute as pc
 
 from mlops_dagster.declaration import ModelIdentity
-from mlops_dagster.errors import SpecError
+from mlops_dagster.errors import DataNotFitError, SpecError
+from mlops_dagster.profiles.moments import possible
 from mlops_dagster.records import FeatureSet
 from mlops_dagster.scoring.feature_rows import FeatureRows
 from mlops_dagster.stores.accepted import find_record
@@ -52,18 +54,23 @@ class LabelDelay:
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """Rows with a known outcome, oldest first. Places number them."""
+    """Rows with a known outcome, oldest first. Places number them.
+
+    `left_out` counts those without a time, or with one that cannot be.
+    """
 
     model: ModelIdentity
     rows: FeatureRows
     times: "pd.Series[Any]"
     known: "pd.Series[Any]"
+    left_out: int = 0
 
     @classmethod
     def read(cls, bench: Workbench, model: ModelIdentity, delay: LabelDelay) -> "History":
         """Read the accepted features.
 
-        Raises: SpecError when the model has no event time, StoreError when nothing was made yet.
+        Raises: SpecError when the model has no event time, StoreError when nothing was made yet,
+        DataNotFitError when no row has a time.
         """
         if model.event_time is None:
             message = f"{model.name}: no event_time is declared, so there is no history to play."
@@ -71,9 +78,20 @@ class History:
         address = (model.name, model.segment, "features")
         made = find_record(bench.records, bench.operations, address=address, kind=FeatureSet)
         read = FeatureRows.read(bench.tables, made.table)
-        rows = FeatureRows(table=read.table.sort_by(model.event_time))
+        dated = pc.is_valid(possible(read.table[model.event_time], now=bench.clock.now()))
+        table = read.table.filter(dated)
+        if not table.num_rows:
+            message = (
+                f"{model.name}: none of {len(dated):,} rows has a time in {model.event_time!r} that is "
+                "not after now, so there is no history to play. Mend the source."
+            )
+            raise DataNotFitError(message)
+        rows = FeatureRows(table=table.sort_by(model.event_time))
         times = as_utc(rows.column(model.event_time))
-        return cls(model=model, rows=rows, times=times, known=delay.known_at(times))
+        left_out = len(dated) - table.num_rows
+        return cls(
+            model=model, rows=rows, times=times, known=delay.known_at(times), left_out=left_out
+        )
 
     @cached_property
     def features(self) -> pd.DataFrame:

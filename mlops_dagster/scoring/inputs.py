@@ -55,7 +55,7 @@ def as_given(rows: pa.Table) -> pd.DataFrame:
     """Turn rows into what feature functions see, in training as online: doubles, and times in UTC.
 
     A request knows no integers, dates or truth values beside nulls, so neither may training: the text
-    of a number would be `1` here and `1.0` there.
+    of a number would be `1` here and `1.0` there. Nor does it know infinite numbers: they are null.
     """
     columns = [_as_given(rows.column(name)) for name in rows.column_names]
     frame: pd.DataFrame = pa.table(columns, names=rows.column_names).to_pandas()
@@ -72,7 +72,7 @@ def _as_given(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if kinds.is_boolean(kind):
         return column.cast(pa.int8()).cast(pa.float64())
     if kinds.is_integer(kind) or kinds.is_decimal(kind) or kinds.is_floating(kind):
-        return column.cast(pa.float64(), safe=False)
+        return _finite(column.cast(pa.float64(), safe=False))
     if not _is_time(kind):
         return column
     if kinds.is_date(kind):
@@ -80,6 +80,13 @@ def _as_given(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if kind.tz is None:
         return pc.assume_timezone(column, "UTC")
     return column.cast(pa.timestamp(kind.unit, "UTC"))
+
+
+def _finite(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
+    infinite = pc.is_inf(numbers)
+    if not pc.any(infinite).as_py():
+        return numbers
+    return pc.if_else(infinite, pa.scalar(None, numbers.type), numbers)
 
 
 def _is_time(kind: pa.DataType) -> bool:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from mlops_dagster.errors import StoreError
 from mlops_dagster.stores.mlflow_tracking import local_path, mlflow_client
+from mlops_dagster.stores.moved import where_now
 from mlops_dagster.stores.operations import Operations
 from mlops_dagster.stores.registry import ModelVersion
 
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
 class MlflowRegistry:
     """Keeps versions in MLflow's registry; what serves is the alias `champion`."""
 
-    def __init__(self, address: str, *, cache: Path, operations: Operations) -> None:
+    def __init__(
+        self, address: str, *, artifacts: str, cache: Path, operations: Operations
+    ) -> None:
         self._address = address
+        self._artifacts = artifacts
         self._cache = cache
         self._operations = operations
 
@@ -106,8 +110,8 @@ class MlflowRegistry:
             client.update_model_version(name, version, text)
 
     def download(self, version: ModelVersion) -> Path:
-        """Fetch a version's files into a local folder (a local source is not copied)."""
-        local = local_path(version.source)
+        """Fetch a version's files into a local folder (a local source is not copied, and may be of a moved home)."""
+        local = self._local(version)
         if local is None:
             return self._fetched(version)
         if not local.is_dir():
@@ -116,6 +120,15 @@ class MlflowRegistry:
             )
             raise StoreError(message)
         return local
+
+    def has_files(self, version: ModelVersion) -> bool:
+        """Tell whether a version's files are there; of remote ones that is taken for granted."""
+        local = self._local(version)
+        return local is None or local.is_dir()
+
+    def _local(self, version: ModelVersion) -> Path | None:
+        local = local_path(version.source)
+        return None if local is None else where_now(local, artifacts=self._artifacts)
 
     def _fetched(self, version: ModelVersion) -> Path:
         from mlflow.artifacts import download_artifacts

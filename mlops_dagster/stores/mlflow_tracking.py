@@ -12,6 +12,7 @@ from mlops_dagster.clock import wall_now
 from mlops_dagster.declaration import registered_name
 from mlops_dagster.errors import redact
 from mlops_dagster.stores.mlflow_home import be_quiet, open_client, store_error
+from mlops_dagster.stores.moved import is_left, where_now
 from mlops_dagster.stores.operations import Operations
 from mlops_dagster.stores.tracking import LoggedModel, RunOwner
 
@@ -144,11 +145,24 @@ class MlflowTracking:
             load_uri=f"models:/{model.model_id}",
         )
 
+    def has_model(self, run_id: str, *, model_id: str) -> bool:
+        """Tell whether a run and the model logged with it are there, and not deleted."""
+        from mlflow.exceptions import MlflowException
+
+        with self._client() as client:
+            try:
+                client.get_logged_model(model_id)
+                return bool(client.get_run(run_id).info.lifecycle_stage == "active")
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return False
+                raise
+
     def download(self, uri: str) -> Path:
-        """Fetch a logged model's files; a local location is not copied."""
+        """Fetch a logged model's files; a local location is not copied, and may be of a moved home."""
         local = local_path(uri)
         if local is not None:
-            return local
+            return where_now(local, artifacts=self._artifacts)
         from mlflow.artifacts import download_artifacts
 
         with self._client():
@@ -184,10 +198,14 @@ class MlflowTracking:
 
     def _experiment(self, client: "MlflowClient", owner: RunOwner) -> str:
         name = registered_name(owner.model, segment=owner.segment)
-        found = client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
         place = f"{self._artifacts}/{name}" if self._artifacts else None
+        found = client.get_experiment_by_name(name)
+        if found is not None and place and is_left(found.artifact_location, place=place):
+            # MLflow would make the old home again: what is new goes to where an experiment was made.
+            old = f"{name} (made at {found.artifact_location})"
+            client.rename_experiment(found.experiment_id, old)
+        elif found is not None:
+            return str(found.experiment_id)
         return str(client.create_experiment(name, artifact_location=place, tags=_KIND))
 
     @contextmanager

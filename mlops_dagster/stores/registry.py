@@ -67,5 +67,8 @@ class Registry(Protocol):
     def download(self, version: ModelVersion) -> Path:
         """Fetch a version's files into a local folder (a local source is not copied)."""
 
+    def has_files(self, version: ModelVersion) -> bool:
+        """Tell whether a version's files are there; of remote ones that is taken for granted."""
+
     def fetch(self, version: ModelVersion, path: str) -> Path:
         """Fetch one file that is kept with the version's run."""

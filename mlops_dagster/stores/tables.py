@@ -16,11 +16,11 @@ Columns that start with an underscore belong to us and are not part of a digest.
 
 
 def is_unknown(schema: pa.Schema, column: str) -> pc.Expression:
-    """Select the rows where a column is unknown: null, or of a float not a number."""
+    """Select the rows where a column is unknown: null, or of a float not a number, or an infinite one."""
     values = pc.field(column)
     # Not is_null(nan_is_null=True): of a file without nulls Arrow then says no row is unknown.
     is_float = pa.types.is_floating(schema.field(column).type)
-    return values.is_null() | pc.is_nan(values) if is_float else values.is_null()
+    return values.is_null() | ~pc.is_finite(values) if is_float else values.is_null()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

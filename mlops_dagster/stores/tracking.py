@@ -67,6 +67,9 @@ class Tracking(Protocol):
     def log_model(self, run_id: str, folder: Path, *, name: str) -> LoggedModel:
         """Keep a saved MLflow model folder, in status READY, with the run."""
 
+    def has_model(self, run_id: str, *, model_id: str) -> bool:
+        """Tell whether a run and the model logged with it are there, and not deleted."""
+
     def download(self, uri: str) -> Path:
         """Fetch a logged model's files; a local location is not copied."""
 

@@ -49,6 +49,11 @@ class RegistryContract:
         assert made[0].mlflow_run_id == sources[0][1]
         assert self.put(registry, sources[0], name="parcels").version == "1"
 
+    def test_what_was_just_registered_has_its_files(
+        self, registry: Registry, sources: list[tuple[str, str, str]]
+    ) -> None:
+        assert registry.has_files(self.put(registry, sources[0]))
+
     def test_the_same_source_again_is_the_same_version_with_the_new_tags(
         self, registry: Registry, sources: list[tuple[str, str, str]]
     ) -> None:

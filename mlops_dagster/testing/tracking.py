@@ -133,6 +133,17 @@ class TrackingContract:
         assert (fetched / "MLmodel").read_text() == "flavors: {}\n"
         assert logged.load_uri == f"models:/{logged.model_id}"
 
+    def test_only_a_model_that_was_logged_with_a_run_is_there(
+        self, tracking: Tracking, tmp_path: Path
+    ) -> None:
+        (tmp_path / "saved").mkdir()
+        (tmp_path / "saved" / "MLmodel").write_text("flavors: {}\n")
+        run_id = tracking.run_of(OWNER)
+        logged = tracking.log_model(run_id, tmp_path / "saved", name="model")
+        assert tracking.has_model(run_id, model_id=logged.model_id)
+        assert not tracking.has_model("0123456789abcdef" * 2, model_id=logged.model_id)
+        assert not tracking.has_model(run_id, model_id="m-" + "0123456789abcdef" * 2)
+
     # --- RUNS THAT WERE KILLED ---
 
     def test_only_runs_that_nobody_works_on_are_ended_as_killed(self, tracking: Tracking) -> None:

@@ -46,8 +46,14 @@ def build_stage(
     def lost(context: StepContext, trained: TrainedModel) -> str:
         from mlops_dagster.scoring.loader import check_files
 
+        tracking = context.bench.tracking
+        if not tracking.has_model(trained.mlflow_run_id, model_id=trained.model_id):
+            return (
+                f"{tracking.address} does not know its run {trained.mlflow_run_id} with the model "
+                f"{trained.model_id}."
+            )
         try:
-            folder = context.bench.tracking.download(trained.model_uri)
+            folder = tracking.download(trained.model_uri)
             check_files(folder, sha256=trained.artifact_sha256)
         except StoreError as error:
             return str(error)

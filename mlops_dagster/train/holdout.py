@@ -46,7 +46,7 @@ def answered_holdout(
 def _every(
     model: ModelIdentity, lesson: Lesson, window: timedelta, slices: Sequence[str]
 ) -> Every | None:
-    if not model.event_time:
+    if lesson.times is None:
         return None
     table = lesson.rows.table
     held_out = np.zeros(table.num_rows, dtype=bool)
@@ -54,7 +54,7 @@ def _every(
     return Every(
         scored=_scored(model, lesson, table, lesson.answers),
         held_out=held_out,
-        windows=number_windows(table[model.event_time], length=window),
+        windows=number_windows(lesson.times, length=window),
         slices=table.select(slices).to_pandas(),
         answers=as_table(judged_answers(lesson.answers)),
     )

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from mlops_dagster.profiles.moments import possible
 from mlops_dagster.profiles.reference import (
     ReferenceProfile,
     answers_profile,
@@ -31,7 +32,8 @@ from mlops_dagster.workbench import StepContext
 class Lesson:
     """What was learned from, and what came of it. `answers` has one for each labelled row.
 
-    `unseen_inputs` are the inputs without a value in the rows that were learned from.
+    `unseen_inputs` are the inputs without a value in the rows that were learned from. `times` has the
+    time of each row, null where it cannot be, and is None where no event time is declared.
     """
 
     rows: FeatureRows
@@ -43,6 +45,7 @@ class Lesson:
     artifact: ModelArtifact
     answers: pd.DataFrame
     unseen_inputs: list[str]
+    times: pa.ChunkedArray | pa.Array | None
 
     def example(self) -> pd.DataFrame:
         """Give five rows of inputs."""
@@ -99,6 +102,7 @@ def learn(
         artifact=artifact,
         answers=artifact.score(made),
         unseen_inputs=unseen_of(given, parts.train),
+        times=possible(rows.table[model.event_time], now=context.at) if model.event_time else None,
     )
 
 
@@ -117,21 +121,19 @@ def reference_profile(
     context: StepContext, features: FeatureSet, lesson: Lesson, *, window: timedelta
 ) -> ReferenceProfile:
     """Profile the rows learned from and held out, and the answers on the latter, by window."""
-    event_time = context.model.event_time
-    times = lesson.rows.table[event_time] if event_time else None
     none = pa.table({"none": pa.nulls(lesson.rows.table.num_rows, pa.float64())})
     source = context.bench.tables.at(features.source.name, features.source.version)
     whole = reference_of(
         as_table(lesson.features),
         none,
-        event_times=times,
-        window=window if event_time else None,
+        event_times=lesson.times,
+        window=window if context.model.event_time else None,
         through=int(source.state.get("accepted_to", 0)),
     )
     answers = answers_profile(
         as_table(judged_answers(lesson.fitted.answers)),
         as_table(judged_answers(lesson.answers)),
-        event_times=times,
+        event_times=lesson.times,
         window=window,
     )
     return replace(whole, predictions=answers)

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from mlops_dagster.declaration import ModelIdentity, Task, write_duration
 from mlops_dagster.errors import DataNotFitError
+from mlops_dagster.profiles.moments import EARLIEST
 from mlops_dagster.records import Check, Outcome, Severity
 from mlops_dagster.scoring.inputs import as_given
 from mlops_dagster.stores.content import row_marks
@@ -87,17 +88,24 @@ def split_rows(
         note=_note_of_times(model, frame, now) if isinstance(chosen, TimeSplit) else "",
     )
     if window is not None:
-        parts = _newest(model, rows, parts, window)
+        parts = _newest(model, rows, parts, window, now=now)
     _refuse_thin(model, frame, parts)
     return parts
 
 
-def _newest(model: ModelIdentity, rows: pa.Table, parts: Parts, window: timedelta) -> Parts:
+def _newest(
+    model: ModelIdentity,
+    rows: pa.Table,
+    parts: Parts,
+    window: timedelta,
+    *,
+    now: datetime | None,
+) -> Parts:
     """Leave out the training rows that are older than the newest of them by `window` or more."""
     name = str(model.event_time)
     times = as_given(rows.select([name]))[name]
     known = times.iloc[parts.train]
-    inside = (known > known.max() - window).to_numpy()
+    inside = (known > _newest_of(known, now) - window).to_numpy()
     left = int((~inside).sum())
     return replace(
         parts,
@@ -130,7 +138,8 @@ def default_split(
     """Choose a split: the newest fifth of the time span, else by chance with classes in their share."""
     if model.event_time:
         times = rows[model.event_time]
-        return TimeSplit(holdout=(_newest_of(times, now) - times.min()).to_pytimedelta() / 5)
+        oldest = times[times >= EARLIEST].min()
+        return TimeSplit(holdout=(_newest_of(times, now) - oldest).to_pytimedelta() / 5)
     return StratifiedSplit() if model.task.is_classification else RandomSplit()
 
 

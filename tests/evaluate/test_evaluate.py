@@ -3,6 +3,7 @@
 import base64
 import math
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from mlops_dagster.evaluate.run import training_rows
 from mlops_dagster.evaluate.spec import EvaluateSpec
 from mlops_dagster.records import Outcome
 from mlops_dagster.scoring.feature_rows import FeatureRows
+from mlops_dagster.scoring.loader import open_trained
 from mlops_dagster.stores.mlflow_home import open_client
 from tests.evaluate.conftest import BAD, MODEL
 
@@ -128,6 +130,25 @@ def test_a_champion_whose_files_changed_is_no_pass(court, parcels):
     assert record.champion_metrics == {}
 
 
+@pytest.mark.parametrize(
+    ("gates", "outcome"),
+    [([CHAMPION_GATE], "passed"), ([CHAMPION_GATE, {**CHAMPION_GATE, "kind": "beats_dummy"}], "passed"),
+     ([CHAMPION_GATE, {"kind": "threshold", "metric": "roc_auc", "at_least": 1}], "refused")],
+)  # fmt: skip
+def test_where_the_champions_files_are_gone_the_other_gates_decide(gates, outcome, court, parcels):
+    champion, _ = court.train(parcels)
+    court.crown(champion)
+    shutil.rmtree(court.bench.tracking.download(champion.model_uri))
+    record = court.judge(parcels, "run-2", spec={"gates": gates})
+    assert record.outcome == outcome
+    assert record.champion_gone
+    assert record.checks[0].outcome is Outcome.NOT_APPLICABLE
+    assert record.checks[0].because == (
+        "The files of the champion (version 1) are gone, so what still serves it cannot be started "
+        "again, and there is nothing to compare with."
+    )
+
+
 def test_a_champion_that_cannot_read_todays_rows_is_no_pass(court, parcels):
     champion, _ = court.train(parcels)
     court.crown(champion)
@@ -157,6 +178,59 @@ def test_a_champion_of_other_classes_is_no_pass(court, parcels):
     [check] = record.checks
     assert check.outcome is Outcome.REFUSED
     assert "knows the classes [0.0, 1.0], the candidate ['no', 'yes']" in check.because
+
+
+GRADES = MODEL.model_copy(update={"task": Task.MULTICLASS})
+METRICS = ["accuracy", "balanced_accuracy", "f1_macro", "log_loss", "roc_auc"]
+BETTER = {
+    "metrics": METRICS,
+    "gates": [{"kind": "beats_champion", "metric": one} for one in METRICS],
+}
+
+
+def graded(parcels, words):
+    """Grades by size, the largest sizes the last."""
+    grade = pd.qcut(parcels["size"], len(words), labels=list(words)).astype(str)
+    return parcels.assign(late=grade)
+
+
+def test_a_class_that_the_champion_does_not_know_is_one_that_it_never_says(court, parcels):
+    champion, _ = court.train(graded(parcels, "ABC"), model=GRADES)
+    court.crown(champion)
+    record = court.judge(graded(parcels, "ABCD"), "run-2", GRADES, spec=BETTER)
+    assert record.outcome is Outcome.PASSED
+    for check in record.checks:
+        assert check.because.endswith(
+            "does not know the class 'D', to which it gives probability 0."
+        )
+    assert record.champion_metrics["log_loss"] > 5
+    assert set(record.champion_metrics) == set(METRICS)
+
+
+@pytest.mark.parametrize("left", ["ABC", "AB"])
+def test_what_a_champion_says_of_a_class_that_is_gone_counts_as_wrong(left, court, parcels):
+    rows = graded(parcels, "ABCD")
+    champion, _ = court.train(rows, model=GRADES)
+    court.crown(champion)
+    record = court.judge(rows[rows["late"].isin([*left])], "run-2", GRADES, spec=BETTER)
+    assert set(record.champion_metrics) == set(METRICS)
+    for check in record.checks:
+        assert "The candidate does not know the class " in check.because
+    trusted = own_log_loss(court, champion)
+    assert record.champion_metrics["log_loss"] == pytest.approx(trusted)
+
+
+def own_log_loss(court, champion):
+    """The champion's log loss on the rows held out last, by its own probabilities as they are."""
+    latest = court.bench.tables.latest("parcels/all/holdout").ref
+    holdout = FeatureRows.read(court.bench.tables, latest)
+    model = open_trained(
+        court.bench.tracking.download(champion.model_uri), sha256=champion.artifact_sha256
+    )
+    said = model.predict(holdout.inputs(model.inputs))
+    truth = holdout.column("late")
+    given = [said[f"probability_{label}"].iloc[at] for at, label in enumerate(truth)]
+    return float(-np.log(given).mean())
 
 
 def test_a_slice_that_only_a_gate_names_is_judged(court, parcels):

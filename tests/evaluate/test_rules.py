@@ -160,7 +160,7 @@ def test_a_champion_that_cannot_be_scored_is_a_refusal_with_the_reason():
 def test_a_champion_without_all_of_its_inputs_is_said():
     scores = Scores(
         candidate={"log_loss": 0.4}, dummy={}, simple={}, champion={"log_loss": 0.5},
-        champion_version="3", champion_absent=("queue", "rain"),
+        champion_version="3", champion_notes=("It was given null for what the rows lack: queue, rain.",),
     )  # fmt: skip
     outcome, because = verdict(gate("beats_champion", "log_loss"), scores)
     assert outcome is PASSED

@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -51,6 +52,22 @@ def test_features_are_made_in_order_of_the_labelled_rows_only(step, accept, proj
     assert record.shown["features"].value == 6
     assert "| kind | str | " in record.shown["nulls"].value
     assert "| id | seen | shop |" in record.shown["sample"].value
+
+
+def test_infinite_numbers_are_null_no_labels_and_counted(step, accept, project, parcels):
+    context = step(task=Task.REGRESSION)
+    sizes = parcels["size"].mask(parcels["id"] < 2, np.inf)
+    targets = parcels["late"].mask(parcels["id"].isin([3, 4, 5]), -np.inf)
+    record = made(context, accept(context, parcels.assign(size=sizes, late=targets)))
+    rows = table_of(context, record)
+    assert record.table.rows == 387
+    assert np.isfinite(rows.column("late")).all()
+    assert rows.features()["size"].isna().sum() == 2
+    assert rows.inputs(["size"])["size"].isna().sum() == 2
+    assert record.because == (
+        "387 labelled rows, 3 features. 'size': 2 infinite, given as null. "
+        "3 rows have an infinite 'late' and count as not labelled."
+    )
 
 
 def test_functions_see_the_types_that_they_see_when_serving(step, accept, project, parcels):

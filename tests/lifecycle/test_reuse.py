@@ -1,15 +1,17 @@
 """What a step may build upon, and show again: only what is still there and is its own."""
 
+import dataclasses
 import logging
 import shutil
 
 import dagster as dg
 import pytest
 
+from mlops_dagster.clock import ReplayClock
 from mlops_dagster.declaration import LookupJoin
 from mlops_dagster.lifecycle import stages_of
 from mlops_dagster.resources import run_and_parents
-from mlops_dagster.workbench import StepContext
+from mlops_dagster.workbench import StepContext, Workbench
 from tests.lifecycle.small import Scene, cancer, cancer_spec
 
 
@@ -71,6 +73,61 @@ def test_a_registered_version_that_was_removed_is_registered_again(scene):
     assert scene.record("trained_model", second).reused
     assert not scene.record("registered_model", second).reused
     assert scene.bench.registry.versions("cancer")
+
+
+def test_an_mlflow_that_knows_no_run_of_an_unchanged_model_gets_one(scene, tmp_path, monkeypatch):
+    assert scene.run("lifecycle").success
+    monkeypatch.chdir(tmp_path)
+    here = f"sqlite:///{tmp_path / 'other.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", here)
+    for again in (False, True):
+        result = scene.run("lifecycle")
+        assert result.success
+        assert scene.record("features", result).reused
+        assert bool(scene.record("trained_model", result).reused) is again
+    other = dataclasses.replace(scene.bench, tracking_uri=here)
+    assert other.registry.by_alias("cancer", "champion").version == "1"
+
+
+def test_a_champion_whose_files_are_gone_is_replaced_by_one_that_passes_the_other_gates(scene):
+    assert scene.run("lifecycle").success
+    first = scene.bench.registry.by_alias("cancer", "champion")
+    shutil.rmtree(scene.bench.registry.download(first))
+    strict = cancer_spec(
+        scene.spec.ingest.source.path,
+        evaluate={"gates": [{"kind": "threshold", "metric": "roc_auc", "at_least": 1}]},
+    )
+    refused = Scene(strict, scene.bench, scene.instance).run("retrain")
+    [told] = [
+        one.description
+        for one in refused.get_asset_check_evaluations()
+        if one.check_name == "candidate_accepted"
+    ]
+    assert "The files of version 1 are gone: what still serves it cannot be started again" in told
+    assert "serves on" not in told
+    assert scene.run("lifecycle").success
+    now = scene.bench.registry.by_alias("cancer", "champion")
+    assert now.version != "1"
+    assert scene.bench.registry.has_files(now)
+
+
+def test_a_home_that_was_moved_goes_on(scene, tmp_path):
+    assert scene.run("lifecycle").success
+    home = scene.bench.home.rename(tmp_path / "elsewhere")
+    more = cancer()
+    more.assign(id=more["id"] + len(more)).to_csv(tmp_path / "cancer.csv", index=False)
+    moved = Scene(
+        scene.spec, Workbench(home=home, clock=ReplayClock(home / "clock")), scene.instance
+    )
+    result = moved.run("lifecycle")
+    [gate] = [
+        one for one in result.get_asset_check_evaluations() if one.check_name.startswith("beats_ch")
+    ]
+    assert "against the champion's" in gate.description
+    assert moved.run("update").success
+    made = moved.record("trained_model", result)
+    assert made.model_uri.startswith(f"{home}/")
+    assert not scene.bench.home.exists()
 
 
 def test_how_a_second_table_is_joined_decides_features_predictions_and_monitoring(tmp_path):

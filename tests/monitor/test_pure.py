@@ -57,6 +57,14 @@ def test_windows_are_whole_and_lie_on_one_grid():
     ]
 
 
+@pytest.mark.parametrize("end", [NOW, datetime.max.replace(tzinfo=UTC)])
+def test_a_sentinel_has_no_windows_after_it_and_ends_none_that_do_not_fit(end):
+    last = datetime(9999, 12, 31, tzinfo=UTC)
+    assert complete_windows(length=7 * DAY, after=last, until=end) == []
+    [window] = complete_windows(length=DAY, after=last - DAY, until=last + DAY / 2)
+    assert window.end == last
+
+
 def test_windows_of_hours_show_their_hours():
     [first, *_] = complete_windows(length=DAY / 24, after=NOW, until=NOW + DAY)
     assert first.label == "2013-05-01 12:00 to 2013-05-01 13:00"

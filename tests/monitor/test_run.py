@@ -2,6 +2,7 @@ import base64
 from dataclasses import replace
 from datetime import timedelta
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -41,6 +42,21 @@ def test_quiet_weeks_raise_no_alarm(shop):
     assert record.champion_version == "1"
     assert record.shown["windows"].value == 2
     assert record.shown["rows_judged"].value == 1_200
+
+
+def test_a_champion_that_was_fitted_on_a_row_of_a_sentinel_is_watched(shop):
+    weeks = [week_of_rows(number) for number in range(5)]
+    weeks = [one.assign(at=one["at"].astype("datetime64[us, UTC]")) for one in weeks]
+    weeks[3].loc[0, "at"] = pd.Timestamp("9999-12-31", tz="UTC")
+    validated = shop.arrive(*weeks)
+    shop.crown("1", *weeks[:4])
+    shop.at(START + WEEK * 5)
+    record = shop.look(validated)
+    check = checks_of(record)["feature_drift"]
+    assert check.outcome is Outcome.PASSED
+    assert (
+        "1 row(s) are dated after now, up to 9999-12-31" in checks_of(record)["data_fresh"].because
+    )
 
 
 def test_TE1_per_feature_drift_has_test_threshold_and_sample_size(shop):

@@ -10,6 +10,7 @@ from mlops_dagster.stores.tracking import tracked
 from mlops_dagster.testing.operations import run_together
 from mlops_dagster.testing.registry import RegistryContract
 from mlops_dagster.testing.tracking import OWNER
+from mlops_dagster.workbench import Workbench
 
 
 @pytest.fixture
@@ -24,6 +25,25 @@ def sources(bench, tmp_path):
             model = bench.tracking.log_model(run_id, folder, name="model")
             logged.append((model.uri, run_id, model.model_id))
     return logged
+
+
+def test_a_home_that_was_moved_has_its_files_where_it_is_now(bench, sources, tmp_path):
+    made = bench.registry.create_version(
+        "churn", source=sources[1][0], mlflow_run_id=sources[1][1], model_id="", tags={}
+    )
+    before = bench.registry.download(made)
+    assert str(before) == made.source
+    moved = Workbench(home=bench.home.rename(tmp_path / "elsewhere"))
+    for folder in (
+        moved.registry.download(moved.registry.version("churn", "1")),
+        moved.tracking.download(made.source),
+    ):
+        assert folder.is_relative_to(tmp_path / "elsewhere" / "artifacts")
+        assert (folder / "weights").read_text() == "1"
+    shutil.rmtree(folder)
+    with pytest.raises(StoreError, match=f"not at {before} any more"):
+        moved.registry.download(made)
+    assert str(moved.tracking.download(made.source)) == made.source
 
 
 class TestMlflowRegistry(RegistryContract):
