@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mlops_dagster.cli.model_argument import registry_name, split_name
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from mlops_dagster.records import Check
     from mlops_dagster.stores.operations import Worker
     from mlops_dagster.workbench import Workbench
-
-SILENT = timedelta(days=1)
-"""A worker that ended without a word is told of for so long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +74,10 @@ def champion(bench: "Workbench", model: str) -> Fact:
 def endpoint(bench: "Workbench", model: str) -> Fact:
     """Compare what should serve with what the endpoint's workers answer from."""
     from mlops_dagster.clock import wall_now
-    from mlops_dagster.stores.operations import ALIVE
+    from mlops_dagster.stores.operations import ALIVE, REMEMBERED
 
     now, version = wall_now(), bench.registry.by_alias(registry_name(model), "champion")
-    told = bench.operations.workers(*split_name(model), since=now - SILENT)
+    told = bench.operations.workers(*split_name(model), since=now - REMEMBERED)
     alive = [one for one in told if now - one.seen_at <= ALIVE]
     silent = [one for one in told if one not in alive]
     wanted = version.version if version else None

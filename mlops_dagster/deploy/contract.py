@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from mlops_dagster.clock import wall_now
+from mlops_dagster.deploy.rollback import workers_of
 from mlops_dagster.deploy.spec import DeploySpec
 from mlops_dagster.errors import StoreError
 from mlops_dagster.scoring.questions import needed_of
@@ -20,9 +20,8 @@ def say_what_more_is_asked(
 
     Both are empty where nothing more is asked, or nobody asks: no champion, no endpoint.
     """
-    model, registry = context.model, context.bench.registry
-    since = wall_now() - LATELY
-    answers = context.bench.operations.workers(model.name, model.segment, since=since)
+    registry = context.bench.registry
+    answers = workers_of(context.bench, context.model, within=LATELY)
     nobody = spec.target.kind == "local" and not answers
     if nobody or champion is None or champion == version.version:
         return "", ""

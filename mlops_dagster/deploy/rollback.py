@@ -81,9 +81,11 @@ def held_since(bench: Workbench, model: ModelIdentity) -> str:
     return f"Automatic promotion is held since {last.who} {done} on {last.at:%Y-%m-%d %H:%M}: {last.why}"
 
 
-def workers_of(bench: Workbench, model: ModelIdentity) -> list[Worker]:
-    """List the workers that answer for a model now."""
-    return bench.operations.workers(model.name, model.segment, since=wall_now() - ALIVE)
+def workers_of(
+    bench: Workbench, model: ModelIdentity, *, within: timedelta = ALIVE
+) -> list[Worker]:
+    """List the workers that answer for a model now, or told of themselves `within` so long."""
+    return bench.operations.workers(model.name, model.segment, since=wall_now() - within)
 
 
 def await_workers(

@@ -10,7 +10,6 @@ from mlops_dagster.metrics.quality import greater_is_better
 from mlops_dagster.records import Check, Outcome
 
 SHOWN_VALUES = 20
-_NOT_COMPUTED = "{metric} could not be computed for the candidate or the champion."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,10 +193,8 @@ def judge_champion(gate: BeatsChampion, scores: Scores) -> tuple[Outcome, str]:
     value = scores.candidate.get(gate.metric, math.nan)
     other = scores.champion.get(gate.metric, math.nan)
     if math.isnan(value) or math.isnan(other):
-        return (
-            Outcome.REFUSED,
-            " ".join([_NOT_COMPUTED.format(metric=gate.metric), *scores.champion_notes]),
-        )
+        lack = f"{gate.metric} could not be computed for the candidate or the champion."
+        return Outcome.REFUSED, " ".join([lack, *scores.champion_notes])
     ahead = lead(gate.metric, value, other)
     told = (
         f"{gate.metric} {value:.4f} against the champion's {other:.4f} "

@@ -7,8 +7,6 @@ from mlops_dagster.notify.incidents import Sighting
 from mlops_dagster.stores.operations import ALIVE, Worker
 
 ENDPOINT_DOWN = "endpoint_down"
-REMEMBERED = timedelta(days=1)
-"""A worker that ended without a word is looked for so long."""
 PATIENCE = timedelta(minutes=1)
 """A worker that starts again, or changes its version, is told of only after so long."""
 

@@ -9,14 +9,14 @@ from mlops_dagster.clock import wall_now
 from mlops_dagster.declaration import ModelIdentity
 from mlops_dagster.errors import MlopsError, StoreError
 from mlops_dagster.notify.channels import send
-from mlops_dagster.notify.endpoint import ENDPOINT_DOWN, PATIENCE, REMEMBERED, endpoint_sighting
+from mlops_dagster.notify.endpoint import ENDPOINT_DOWN, PATIENCE, endpoint_sighting
 from mlops_dagster.notify.incidents import Sighting, overdue, sightings
 from mlops_dagster.notify.messages import Message, message_of
 from mlops_dagster.notify.spec import Channel, NotifySpec
 from mlops_dagster.records import NOUNS, Finding
 from mlops_dagster.stores.accepted import accepted_record
 from mlops_dagster.stores.incidents import Incident
-from mlops_dagster.stores.operations import FindingFilter
+from mlops_dagster.stores.operations import REMEMBERED, FindingFilter
 from mlops_dagster.stores.registry import CHAMPION
 from mlops_dagster.workbench import Workbench
 

@@ -25,6 +25,8 @@ class Pointer:
 
 ALIVE = timedelta(seconds=15)
 """A worker that has not told of itself for so long is taken for gone."""
+REMEMBERED = timedelta(days=1)
+"""A worker that ended without a word is told of for so long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
