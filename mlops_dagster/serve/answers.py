@@ -105,10 +105,11 @@ class Scorer:
     def windows_of(self, times: pd.Series) -> pa.Array:
         """Name the window that each time falls into, of whatever year."""
         at, length = pd.DatetimeIndex(times).as_unit("us"), self.window // _MICROSECOND
-        starts = np.where(at.isna(), 0, at.asi8) // length * length
+        missing = at.isna()
+        starts = np.where(missing, 0, at.asi8) // length * length
         codes, each = pd.factorize(starts)
         names = pa.array([*map(_named, each.tolist()), NO_TIME], pa.string())
-        return names.take(pa.array(np.where(at.isna(), len(each), codes)))
+        return names.take(pa.array(np.where(missing, len(each), codes)))
 
     def keys(self, rows: pa.Table, texts: pa.ChunkedArray) -> pa.Array:
         """Name each row by its key, else by its inputs and how often they were seen before."""
